@@ -1,0 +1,194 @@
+"""What every engine's adapter makes of an answer, however the engine streams it."""
+
+import pytest
+
+from tests.contract.bench import Bench
+from tests.contract.engine_server import Pause
+from tests.contract.wires import MODEL, WIRES
+from worker_agent.completion import Counts, EngineReport
+from worker_agent.engines import ENGINES
+from worker_agent.errors import AnswerCut, EmptyAnswer, ModelNotFound
+
+
+def test_every_engine_is_under_contract() -> None:
+    """An engine without a wire here would ship untested."""
+    assert WIRES.keys() == ENGINES.keys()
+
+
+def test_an_answer_arrives_whole(bench: Bench) -> None:
+    """Text, model, finish reason, the engine's counts and the engine's own times."""
+    done = bench.complete(bench.wire.answer("Because", " it", " is."))
+    assert (done.text, done.reasoning, done.model) == ("Because it is.", "", MODEL)
+    assert (done.finish_reason, done.cut, done.simulated) == ("stop", False, False)
+    assert done.counts == Counts(11, 3, None, bench.wire.cached, "server")
+    assert done.report == bench.wire.report
+
+
+def test_a_request_says_everything_the_engine_must_not_guess(bench: Bench) -> None:
+    """Model, system text first, allowance, temperature, seed, request id and key are sent."""
+    bench.complete(
+        bench.wire.answer("x", "y"),
+        system="Be brief.",
+        max_tokens=77,
+        temperature=0.5,
+        seed=9,
+        request_id="id-1",
+    )
+    asked = bench.server.asked[-1]
+    sent = {"max_tokens": asked.body.get("max_tokens"), **asked.body, **asked.body.get("options", {})}
+    assert sent["model"] == MODEL
+    assert [message["content"] for message in sent["messages"]] == ["Be brief.", "Why?"]
+    assert sent["max_tokens"] == 77 or sent["num_predict"] == 77
+    assert (sent["temperature"], sent["seed"], sent["stream"]) == (0.5, 9, True)
+    assert asked.headers["x-request-id"] == "id-1"
+    assert asked.headers["Authorization"] == "Bearer secret-key"
+
+
+def test_an_unset_seed_or_id_is_not_sent(bench: Bench) -> None:
+    """The engine's own default holds where the user chose nothing."""
+    bench.complete(bench.wire.answer("x", "y"))
+    asked = bench.server.asked[-1]
+    assert "seed" not in asked.body | asked.body.get("options", {})
+    assert "x-request-id" not in asked.headers
+
+
+def test_events_split_over_packets_are_put_together(bench: Bench) -> None:
+    """One byte per packet, and a letter of several bytes torn apart, change nothing."""
+    whole = b"".join([bench.wire.role(), bench.wire.text("naïve €"), *bench.wire.finish()])
+    pieces = tuple(whole[i : i + 1] for i in range(len(whole)))
+    assert bench.complete(bench.wire.stream(*pieces)).text == "naïve €"
+
+
+def test_many_events_in_one_packet_are_told_apart(bench: Bench) -> None:
+    """All of a stream in one packet is the same answer."""
+    whole = b"".join([bench.wire.role(), *map(bench.wire.text, "abc"), *bench.wire.finish()])
+    assert bench.complete(bench.wire.stream(whole)).text == "abc"
+
+
+def test_a_reply_without_chunks_is_read_as_it_comes(bench: Bench) -> None:
+    """Without chunked encoding (Connection: close) the first token is not held back to the end."""
+    wire = bench.wire
+    done = bench.complete(
+        wire.stream(wire.role(), wire.text("a"), Pause(0.25), wire.text("b"), *wire.finish(), chunked=False)
+    )
+    spread_s = done.timing.e2e_s - done.timing.ttft_ms / 1000  # type: ignore[operator]
+    assert done.text == "ab"
+    assert spread_s == pytest.approx(bench.server.wrote[2] - bench.server.wrote[1], abs=0.15)
+
+
+def test_times_are_those_of_the_wire(bench: Bench) -> None:
+    """A role chunk is no token, TTFT ends with the first one, ITL and E2E with the last, and a late
+    finish chunk only moves the end of the stream."""
+    wire, server = bench.wire, bench.server
+    reply = wire.stream(
+        wire.role(),
+        Pause(0.2),
+        wire.text("a"),
+        Pause(0.15),
+        wire.text("b"),
+        Pause(0.2),
+        *wire.finish(tokens=2),
+    )
+    timing = bench.complete(reply).timing
+    begun = server.asked[-1].at
+    assert timing.ttft_ms == pytest.approx((server.wrote[1] - begun) * 1000, abs=150)
+    assert timing.ttfo_ms == timing.ttft_ms
+    assert timing.itl_ms == pytest.approx((server.wrote[2] - server.wrote[1]) * 1000, abs=100)
+    assert timing.e2e_s == pytest.approx(server.wrote[2] - begun, abs=0.15)
+    assert timing.stream_end_s - timing.e2e_s > 0.15  # type: ignore[operator]
+    assert 0 <= timing.headers_ms < timing.ttft_ms  # type: ignore[operator]
+    assert 0 <= timing.connect_ms < 1000  # type: ignore[operator]
+    assert timing.started_at.endswith("+00:00")
+
+
+def test_several_tokens_per_chunk_count_as_several(bench: Bench) -> None:
+    """ITL divides by the engine's count of tokens, not by chunks."""
+    wire = bench.wire
+    reply = wire.stream(wire.text("a b c d"), Pause(0.2), wire.text(" e f g h"), *wire.finish(tokens=8))
+    timing = bench.complete(reply).timing
+    assert timing.itl_ms == pytest.approx(200 / 7, abs=15)
+
+
+def test_without_usage_the_counts_are_unknown(bench: Bench) -> None:
+    """Nothing is estimated: no count, no ITL, and never a zero."""
+    wire = bench.wire
+    done = bench.complete(wire.stream(wire.text("a"), wire.text("b"), *wire.finish(tokens=None)))
+    assert done.counts == Counts()
+    assert done.timing.itl_ms is None
+    assert done.text == "ab"
+
+
+def test_an_answer_in_one_piece_has_no_itl(bench: Bench) -> None:
+    """Two tokens in one chunk say nothing about the time between them."""
+    wire = bench.wire
+    assert bench.complete(wire.stream(wire.text("a b"), *wire.finish(tokens=2))).timing.itl_ms is None
+
+
+def test_reasoning_is_kept_apart(bench: Bench) -> None:
+    """The engine's reasoning field starts TTFT, is no part of the answer, and TTFO comes later."""
+    wire = bench.wire
+    steps = (wire.thought("Let me"), wire.thought(" see."), Pause(0.1), wire.text("Yes."))
+    done = bench.complete(wire.stream(wire.role(), *steps, *wire.finish()))
+    assert (done.text, done.reasoning) == ("Yes.", "Let me see.")
+    assert done.timing.ttfo_ms - done.timing.ttft_ms > 70  # type: ignore[operator]
+
+
+def test_inline_thinking_is_kept_apart(bench: Bench) -> None:
+    """A <think> block at the start of the text, its tags torn over chunks, is reasoning."""
+    wire = bench.wire
+    texts = [wire.text(piece) for piece in ("<th", "ink>Let me", " see.</thi", "nk>\n\n")]
+    reply = wire.stream(*texts, Pause(0.1), wire.text("Yes."), *wire.finish())
+    done = bench.complete(reply)
+    assert (done.text, done.reasoning) == ("Yes.", "Let me see.")
+    assert done.timing.ttfo_ms - done.timing.ttft_ms > 70  # type: ignore[operator]
+
+
+def test_an_answer_at_its_allowance_is_cut(bench: Bench) -> None:
+    """Finish reason `length` marks the answer as not whole."""
+    wire = bench.wire
+    done = bench.complete(wire.stream(wire.text("To be"), *wire.finish("length")))
+    assert (done.text, done.cut) == ("To be", True)
+
+
+@pytest.mark.parametrize("texts", [(), ("  ", "\n")], ids=["nothing", "whitespace"])
+def test_no_text_is_no_answer(bench: Bench, texts: tuple[str, ...]) -> None:
+    """A clean end without a word is an error, not an empty success."""
+    with pytest.raises(EmptyAnswer, match="no answer"):
+        bench.complete(bench.wire.answer(*texts))
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_reasoning_alone_is_no_answer(bench: Bench, inline: bool) -> None:
+    """Reasoning that stopped is an empty answer; reasoning that ran into the allowance is a cut one."""
+    wire = bench.wire
+    thought = wire.text("<think>Let me see") if inline else wire.thought("Let me see")
+    with pytest.raises(EmptyAnswer, match="after the reasoning"):
+        bench.complete(wire.stream(thought, *wire.finish("stop")))
+    with pytest.raises(AnswerCut, match="max_tokens"):
+        bench.complete(wire.stream(thought, *wire.finish("length")))
+
+
+def test_another_model_never_passes_for_the_one_asked(bench: Bench) -> None:
+    """LM Studio may answer with whatever is loaded: refused. Elsewhere the echoed name is recorded."""
+    wire = bench.wire
+    reply = wire.stream(wire.role("other:7b"), *(wire.choice({"content": t}, model="other:7b") for t in "ab"))
+    if wire.name == "lm_studio":
+        with pytest.raises(ModelNotFound, match="other:7b"):
+            bench.complete(reply)
+    elif wire.name != "ollama":
+        closing = (wire.choice({}, "stop", "other:7b"), wire.mark())
+        assert bench.complete(wire.stream(*reply.steps, *closing)).model == "other:7b"
+
+
+def test_a_simulated_answer_says_so(bench: Bench) -> None:
+    """The header of a simulated engine marks the completion, whatever wire it speaks."""
+    done = bench.complete(bench.wire.answer("x", "y", headers={"X-LLMQ-Simulated": "1"}))
+    assert done.simulated
+
+
+def test_nothing_reported_stays_unknown(bench: Bench) -> None:
+    """Times that an engine leaves out are None."""
+    wire = bench.wire
+    if wire.report == EngineReport():
+        assert bench.complete(wire.answer("x", "y")).report == EngineReport()
+    assert bench.complete(wire.answer("x", "y")).report.load_s == wire.report.load_s

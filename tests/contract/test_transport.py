@@ -1,0 +1,175 @@
+"""Connecting, cancelling and stamping, where no engine makes a difference."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.contract.engine_server import EngineServer, Reply, serving
+from worker_agent.completion import Limits
+from worker_agent.engines.transport import Ask, Call, send
+from worker_agent.errors import CallCancelled, EngineUnavailable
+
+PATIENT = Limits(connect_s=20, first_token_s=20, between_tokens_s=20)
+
+
+def body_of(url: str) -> bytes:
+    with send(Ask("GET", url, {}), Call()) as reply:
+        return reply.body()
+
+
+@pytest.fixture
+def full_port() -> Iterator[int]:
+    """A port that takes no more connections and refuses none: its queue is full."""
+    waiting = []
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        while True:
+            waiting.append(socket.socket())
+            waiting[-1].settimeout(0.1)
+            try:
+                waiting[-1].connect(full.getsockname())
+            except TimeoutError:
+                break
+            if len(waiting) > 50:
+                pytest.skip("this system queues connections without limit")
+        yield full.getsockname()[1]
+        for sock in waiting:
+            sock.close()
+
+
+def test_a_connection_in_the_making_can_be_cancelled(full_port: int) -> None:
+    """At once, not after the connect limit."""
+    call = Call(PATIENT)
+    ended: list[type[BaseException]] = []
+
+    def ask() -> None:
+        try:
+            send(Ask("GET", f"http://127.0.0.1:{full_port}/", {}), call)
+        except BaseException as error:
+            ended.append(type(error))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    while call._sock is None:
+        time.sleep(0.001)
+    call.cancel()
+    thread.join(2)
+    assert ended == [CallCancelled]
+
+
+def test_an_address_that_swallows_packets_is_unavailable(full_port: int) -> None:
+    """The connect limit ends it."""
+    with pytest.raises(EngineUnavailable, match="no connection in time"):
+        send(Ask("GET", f"http://127.0.0.1:{full_port}/", {}), Call(Limits(connect_s=0.2)))
+
+
+def test_a_path_prefix_and_a_query_are_kept() -> None:
+    """An engine may live behind a proxy's prefix."""
+    with serving({"/lab/gpu/v1/models?all=1": Reply((b"here",))}) as server:
+        assert body_of(f"{server.url}/lab/gpu/v1/models?all=1") == b"here"
+        assert server.asked[0].headers["Host"] == server.url.removeprefix("http://")
+
+
+def test_ipv6_addresses_work() -> None:
+    """In brackets, as URLs have them."""
+    with closing(socket.socket(socket.AF_INET6)) as server:
+        try:
+            server.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no IPv6 on this machine")
+        server.listen()
+        port = server.getsockname()[1]
+        asked: list[bytes] = []
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                asked.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert body_of(f"http://[::1]:{port}/") == b"ok"
+        assert f"Host: [::1]:{port}".encode() in asked[0]
+
+
+def test_a_name_with_several_addresses_is_tried_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` may mean ::1 first while the engine listens on IPv4 only."""
+    with serving({"/": Reply((b"here",))}) as server, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+            for port in (free.getsockname()[1], server.server_port)
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        assert body_of(f"http://lab-pc:{server.server_port}/") == b"here"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 with its key in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    pem = tmp_path_factory.mktemp("tls") / "both.pem"
+    what = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    files = ["-keyout", str(pem), "-out", f"{pem}.crt"]
+    ask = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *what, *files]
+    subprocess.run(ask, check=True, capture_output=True)
+    pem.write_text(pem.read_text() + Path(f"{pem}.crt").read_text())
+    return pem
+
+
+def _secured(server: EngineServer, certificate: Path) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server.url.replace("http:", "https:")
+
+
+def test_https_works(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a certificate that the machine trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with EngineServer({"/": Reply((b"safe",))}) as server:
+        url = _secured(server, certificate)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        assert body_of(url) == b"safe"
+        server.shutdown()
+
+
+def test_an_untrusted_certificate_is_unavailable(certificate: Path) -> None:
+    """And the message says that it is the certificate."""
+    with EngineServer({"/": Reply((b"safe",))}) as server:
+        url = _secured(server, certificate)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with pytest.raises(EngineUnavailable, match="certificate"):
+            send(Ask("GET", url, {}), Call())
+        server.shutdown()
+
+
+def test_a_line_is_stamped_when_its_first_byte_arrives() -> None:
+    """The rest of it may come much later."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        wrote: list[float] = []
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                for piece in (b"on", b"e\ntw", b"o\n"):
+                    time.sleep(0.1)
+                    wrote.append(time.perf_counter())
+                    connection.sendall(piece)
+
+        threading.Thread(target=answer, daemon=True).start()
+        with send(Ask("GET", f"http://127.0.0.1:{server.getsockname()[1]}/", {}), Call()) as reply:
+            lines = list(reply.lines())
+    assert [line for line, _ in lines] == [b"one", b"two"]
+    assert [at for _, at in lines] == pytest.approx(wrote[:2], abs=0.05)

@@ -1,0 +1,55 @@
+"""When a host should stop taking work: a circuit breaker driven by real requests. Pure: time is given.
+
+closed -> open after three failures in a row, or at once when nothing answers; open -> half-open when
+a probe after a growing pause finds the engine; half-open lets one bundle through, whose outcome
+closes or opens it again.
+"""
+
+from dataclasses import dataclass
+
+FAILURES_IN_A_ROW = 3
+FIRST_PAUSE_S = 1.0
+
+
+@dataclass(slots=True)
+class Breaker:
+    """`longest_pause_s` bounds the pause between two probes (health_check_interval)."""
+
+    longest_pause_s: float = 30.0
+    state: str = "closed"
+    reason: str = ""
+    failures: int = 0
+    pause_s: float = FIRST_PAUSE_S
+    probe_at: float = 0.0
+
+    @property
+    def closed(self) -> bool:
+        return self.state == "closed"
+
+    def succeeded(self) -> None:
+        """A request was answered."""
+        self.state, self.reason, self.failures, self.pause_s = "closed", "", 0, FIRST_PAUSE_S
+
+    def failed(self, now: float, reason: str, *, absent: bool) -> bool:
+        """A request failed; `absent`: nothing answers at the address. Returns whether work stops."""
+        self.failures += 1
+        self.reason = reason
+        if absent or self.state == "half-open" or self.failures >= FAILURES_IN_A_ROW:
+            self._open(now)
+        return self.state == "open"
+
+    def probe_due(self, now: float) -> bool:
+        return self.state == "open" and now >= self.probe_at
+
+    def probed(self, now: float, *, answered: bool, reason: str = "") -> None:
+        """A probe found the engine (one bundle may try), or did not (a longer pause)."""
+        if answered:
+            self.state = "half-open"
+        else:
+            self.reason = reason or self.reason
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        self.state = "open"
+        self.probe_at = now + self.pause_s
+        self.pause_s = min(self.pause_s * 2, self.longest_pause_s)

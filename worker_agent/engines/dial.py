@@ -1,0 +1,109 @@
+"""Opening a connection that another thread can cut: while it is made, while it waits, at any moment."""
+
+import os
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import SplitResult
+
+from worker_agent.completion import Limits
+from worker_agent.errors import CallCancelled
+
+clock: Callable[[], float] = time.perf_counter  # monotonic, and finer than time.monotonic on Windows
+POLL_S = 0.05
+
+
+class Call:
+    """One call to an engine and the hand that can end it, from any thread and at any moment."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._cancelled = threading.Event()
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """End the call: the thread in `Engine.complete` raises CallCancelled."""
+        with self._lock:
+            self._cancelled.set()
+            if self._sock:
+                shut(self._sock)
+
+    def check(self) -> None:
+        """Raises CallCancelled if somebody cancelled."""
+        if self.cancelled:
+            raise CallCancelled("cancelled")
+
+    def hold(self, sock: socket.socket | None) -> None:
+        """Remember the socket that `cancel` has to shut down."""
+        with self._lock:
+            self._sock = sock
+        self.check()
+
+
+def shut(sock: socket.socket) -> None:
+    # Closing would not wake a blocked read, and SSLSocket.shutdown pulls the TLS state from under it.
+    with suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def dial(parts: SplitResult, call: Call) -> socket.socket:
+    """A connected socket, TLS included, that `call.cancel()` can shut."""
+    call.check()
+    until = clock() + call.limits.connect_s
+    secure = parts.scheme == "https"
+    found = socket.getaddrinfo(parts.hostname, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM)
+    failure: OSError = OSError("the name has no address")
+    for tried, (family, kind, protocol, _, address) in enumerate(found):
+        # An address that swallows packets must leave time for the next one.
+        share_s = (until - clock()) / (len(found) - tried)
+        sock = socket.socket(family, kind, protocol)
+        try:
+            call.hold(sock)
+            _reach(sock, address, call, clock() + share_s)
+            return _secure(sock, parts.hostname or "", call, until) if secure else sock
+        except OSError as error:
+            sock.close()
+            failure = error
+        except CallCancelled:
+            sock.close()
+            raise
+    raise failure
+
+
+def _reach(sock: socket.socket, address: object, call: Call, until: float) -> None:
+    """Connect without blocking, so that a cancel is noticed on every platform."""
+    sock.setblocking(False)
+    with suppress(BlockingIOError):
+        sock.connect(address)  # type: ignore[arg-type]
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_WRITE)
+        while not selector.select(POLL_S):
+            call.check()
+            if clock() > until:
+                raise TimeoutError
+    call.check()
+    if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(code, os.strerror(code))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _secure(sock: socket.socket, hostname: str, call: Call, until: float) -> socket.socket:
+    context = ssl.create_default_context()
+    sock.settimeout(max(until - clock(), POLL_S))
+    wrapped = context.wrap_socket(sock, server_hostname=hostname, do_handshake_on_connect=False)
+    try:
+        call.hold(wrapped)
+        wrapped.do_handshake()
+    except BaseException:
+        wrapped.close()
+        raise
+    return wrapped

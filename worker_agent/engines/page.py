@@ -1,0 +1,63 @@
+"""Reading what an engine writes without trusting it: whole pages, and values that may be absent."""
+
+import json
+from dataclasses import dataclass
+from http.client import HTTPMessage
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A whole reply to a probe."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+    @property
+    def simulated(self) -> bool:
+        return simulated(self.headers)
+
+    def value(self) -> object:
+        """The JSON of a good reply; None where there is none."""
+        try:
+            return json.loads(self.body) if self.status == 200 else None
+        except ValueError:
+            return None
+
+    def json(self) -> dict[str, Any]:
+        """The object of a good reply; empty where there is none."""
+        value = self.value()
+        return value if isinstance(value, dict) else {}
+
+
+def simulated(headers: HTTPMessage) -> bool:
+    """Does the reply say that no model made it?"""
+    return headers.get("X-LLMQ-Simulated") == "1"
+
+
+def cards(page: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects listed under `key`; none where the engine listed none."""
+    listed = page.get(key)
+    return [card for card in listed if isinstance(card, dict)] if isinstance(listed, list) else []
+
+
+def inner(page: dict[str, Any], key: str) -> dict[str, Any]:
+    """The object under `key`; empty where there is none."""
+    value = page.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def count(value: object) -> int | None:
+    """A number of tokens, slots or the like; None where the engine gave none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def seconds(value: object, unit_s: float = 1.0) -> float | None:
+    """A duration in seconds from one in units of `unit_s`; None where the engine gave none."""
+    return value * unit_s if isinstance(value, int | float) else None
+
+
+def word(value: object) -> str | None:
+    """A name; None where the engine gave none."""
+    return value if isinstance(value, str) and value else None
