@@ -1,0 +1,125 @@
+"""`Machine`: the simulated machine behind the wire. It loads models, grants slots, and streams an answer
+at the profile's pace. It knows no wire format."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from worker_agent.simulator.answer import count_tokens, dice_for, draw_length, write_answer
+from worker_agent.simulator.faults import Faults, bend, hang
+from worker_agent.simulator.line import Line
+from worker_agent.simulator.pace import Chunk, pace_of, schedule
+from worker_agent.simulator.profile import Profile
+from worker_agent.simulator.slots import Slot, Slots, common_prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A chat request, whatever wire it came over. `window` is what it asks for; None: as loaded."""
+
+    id: str
+    model: str
+    prompt: str
+    max_tokens: int | None = None
+    seed: int | None = None
+    window: int | None = None
+    stream: bool = True
+    with_usage: bool = True
+    truncate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How an answer went: tokens, and seconds as measured here."""
+
+    finish: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    load_s: float
+    prefill_s: float
+    decode_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    chunks: list[Chunk]
+    finish: str
+    prompt_tokens: int
+    cached_tokens: int
+
+
+class Machine:
+    """One simulated engine. The same seed and request give the same answer and intended times."""
+
+    def __init__(self, profile: Profile, seed: int) -> None:
+        self.profile = profile
+        self.seed = seed
+        self.slots = Slots(profile.slots)
+        self.faults = Faults(profile.fault, profile.fault_count)
+        resident = profile.models if profile.load_s == 0 else ()
+        self.loaded: dict[str, int] = dict.fromkeys(resident, profile.window)  # model -> window
+        self._loading = threading.Lock()
+
+    def window_of(self, model: str, wanted: int | None = None) -> int:
+        """Tokens a request of this model may use: what it asks for, else as loaded."""
+        return min(wanted or self.loaded.get(model, self.profile.window), self.profile.window)
+
+    def load(self, model: str, wanted: int | None, line: Line) -> float:
+        """Make `model` ready with that window, if it is not; returns the seconds it took.
+        Another window than the loaded one reloads the model and empties the caches, as Ollama does."""
+        started = time.perf_counter()
+        window = self.window_of(model, wanted)
+        with self._loading:
+            if self.loaded.get(model) == window:
+                return 0.0
+            line.wait_until(started + self.profile.load_s * self.profile.time_scale)
+            self.loaded[model] = window
+            self.slots.forget()
+        return time.perf_counter() - started
+
+    def answer(
+        self, ask: Ask, line: Line, began: Callable[[], None], said: Callable[[str], None], fault: str = "ok"
+    ) -> Served:
+        """Queue for a slot, then call `began` once and `said` with each chunk when it is due.
+        Raises ClientGone, or Dropped by a fault; either way the slot is free at once."""
+        load_s = self.load(ask.model, ask.window, line)
+        prompt = f"{ask.model}\0{ask.prompt}"
+        tokens, first = 0, None
+        with self.slots.take(prompt, line) as slot:
+            started = time.perf_counter()
+            plan = self._plan(ask, self._cached_tokens(slot, prompt))
+            slot.held = ""
+            hang(fault, line)
+            began()
+            for chunk in bend(fault, plan.chunks, line):
+                line.wait_until(started + chunk.due_s)
+                said(chunk.text)
+                tokens += chunk.tokens
+                first = first or time.perf_counter()
+                slot.held = prompt  # not before: a prefill that was broken off is lost
+            ended = time.perf_counter()
+        first = first or ended
+        timing = load_s, first - started, ended - first
+        return Served(plan.finish, plan.prompt_tokens, tokens, plan.cached_tokens, *timing)
+
+    def _cached_tokens(self, slot: Slot, prompt: str) -> int:
+        """At least one token of a prompt is always computed, as in llama.cpp."""
+        if not self.profile.prefix_cache:
+            return 0
+        return min(len(common_prefix(slot.held, prompt).encode()) // 4, count_tokens(prompt) - 1)
+
+    def _plan(self, ask: Ask, cached_tokens: int) -> _Plan:
+        profile = self.profile
+        dice = dice_for(self.seed, ask.model, ask.seed, ask.prompt)
+        slowness = profile.time_scale * dice.lognormvariate(0, profile.jitter)
+        words = write_answer(
+            ask.prompt, draw_length(profile.output_tokens, profile.output_spread, dice), dice
+        )
+        prompt_tokens = count_tokens(ask.prompt)
+        room = self.window_of(ask.model, ask.window) - prompt_tokens
+        allowed = max(1, min(ask.max_tokens or len(words), room))
+        pace = pace_of(profile, prompt_tokens - cached_tokens, min(allowed, len(words)), slowness)
+        finish = "length" if allowed < len(words) else "stop"
+        return _Plan(schedule(words[:allowed], pace), finish, prompt_tokens, cached_tokens)
