@@ -1,0 +1,119 @@
+"""Presets and prompt files: finds them, checks them, and turns them into prompts.
+
+A preset is a TOML file named after the preset:
+
+    description = "What it is for"
+    [[prompt]]
+    name = "methods"
+    template = "How was the study done?"
+
+A prompt file is one of these too, or any other text file: then the whole file is one prompt.
+"""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.errors import InputError
+from tasks.intake.names import printable
+from tasks.intake.prompts import Preset, Prompt, distinct, named
+
+BUILT_IN = Path(__file__).parent / "presets"
+DEFAULT_PRESET = "research"
+
+
+class _PromptTable(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    name: str = Field(min_length=1)
+    template: str = Field(min_length=1)
+
+
+class _PresetTable(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    description: str = ""
+    prompt: list[_PromptTable] = Field(min_length=1)
+
+
+def choose_prompts(
+    presets: Sequence[str] = (),
+    files: Sequence[Path] = (),
+    texts: Sequence[str] = (),
+    folders: Sequence[Path] = (),
+) -> tuple[Prompt, ...]:
+    """All prompts that were asked for, in this order and with unique names; those of DEFAULT_PRESET
+    where nothing was. `folders`: where the user's presets lie, nearest first. Raises InputError."""
+    if not (presets or files or texts):
+        presets = [DEFAULT_PRESET]
+    chosen = [prompt for name in presets for prompt in load_preset(name, folders).prompts]
+    chosen += [prompt for file in files for prompt in load_prompts(file)]
+    return distinct([*chosen, *named(texts)])
+
+
+def load_preset(name: str, folders: Sequence[Path] = ()) -> Preset:
+    """The preset of this name, or in this `.toml` file. Raises InputError that names what
+    there is, or the place of a mistake in the file."""
+    if name.endswith(".toml"):
+        return _read_preset(Path(name))
+    known = _preset_files(folders)
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        guess = f" Did you mean {close[0]!r}?" if close else ""
+        raise InputError(f"no preset {name!r}.{guess} There are: {', '.join(sorted(known))}")
+    return _read_preset(known[name])
+
+
+def load_presets(folders: Sequence[Path] = ()) -> tuple[Preset, ...]:
+    """Every preset there is, by name. Raises InputError where one cannot be read."""
+    return tuple(_read_preset(path) for _, path in sorted(_preset_files(folders).items()))
+
+
+def load_prompts(path: Path) -> tuple[Prompt, ...]:
+    """The prompts of a prompt file. Raises InputError that says where it is wrong."""
+    if path.suffix.lower() == ".toml":
+        return _read_preset(path).prompts
+    text = _read(path).strip()
+    if not text:
+        raise InputError(f"{printable(path)}: the prompt file is empty")
+    return (Prompt(printable(path.stem), text),)
+
+
+def _preset_files(folders: Iterable[Path]) -> dict[str, Path]:
+    """By name; a user's preset goes before ours, an earlier folder before a later one."""
+    found: dict[str, Path] = {}
+    for folder in (*folders, BUILT_IN):
+        for path in folder.glob("*.toml"):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def _read_preset(path: Path) -> Preset:
+    try:
+        table = _PresetTable.model_validate(tomllib.loads(_read(path)))
+    except tomllib.TOMLDecodeError as error:  # it says line and column
+        raise InputError(f"{printable(path)}: not TOML: {error}") from None
+    except ValidationError as error:
+        raise InputError(f"{printable(path)}: {'; '.join(_faults(error))}") from None
+    prompts = distinct(Prompt(entry.name, entry.template) for entry in table.prompt)
+    return Preset(path.stem, table.description, prompts)
+
+
+def _faults(error: ValidationError) -> list[str]:
+    return [f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """("prompt", 1, "template") as `prompt 2, template`, counting as people do."""
+    words = [f" {part + 1}" if isinstance(part, int) else f", {part}" for part in loc]
+    return "".join(words).removeprefix(", ")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{printable(path)}: not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read: {error.strerror}") from None
