@@ -1,0 +1,172 @@
+"""One item through an engine: fit the paper to the window, ask, check that all of it was read.
+
+Knows no ledger and no Celery; `ask` sends one request and returns its completion.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from tasks.hosts import ServedModel
+from tasks.intake import windows
+from tasks.intake.prompts import Prompt, layout, render
+from tasks.work import Params
+from worker_agent.completion import Completion, Request
+from worker_agent.engines.refusal import overflow_numbers
+from worker_agent.errors import ContextOverflow, PaperTruncated
+
+Ask = Callable[[Request], Completion]
+TRIES_TO_FIT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to put to a model: a prompt about a paper (`text` None: without one)."""
+
+    prompt: Prompt
+    text: str | None
+    filename: str | None
+    params: Params
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`completions` in the order they were asked; the last one holds the answer. `windows`: how many
+    parts the paper was read in."""
+
+    completions: tuple[Completion, ...]
+    windows: int = 1
+
+    @property
+    def last(self) -> Completion:
+        return self.completions[-1]
+
+    @property
+    def cut(self) -> bool:
+        """Some answer on the way stopped at `max_tokens`."""
+        return any(completion.cut for completion in self.completions)
+
+
+class BiggerElsewhere(ContextOverflow):
+    """The paper does not fit here, and another live host has a larger window."""
+
+
+@dataclass(slots=True)
+class TokenScale:
+    """Tokens a model really makes per estimated token, learned where an engine says so."""
+
+    _scale: dict[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def of(self, model: str) -> float:
+        return self._scale.get(model, 1.0)
+
+    def learn(self, model: str, reported: int, estimated: int) -> None:
+        """An engine counted `reported` where we had estimated fewer; a margin of 5 % on top."""
+        if estimated > 0:
+            with self._lock:
+                self._scale[model] = max(self.of(model), 1.05 * reported / estimated)
+
+
+def answer(ask: Ask, model: ServedModel, question: Question, scale: TokenScale, largest: int | None) -> Answer:
+    """Ask in one piece if it fits `model`'s window, else as `params.overflow` says. `largest`: the
+    largest window among the live hosts that serve this. Raises EngineError."""
+    for _ in range(TRIES_TO_FIT):
+        try:
+            return _Asking(ask, model, question, scale).answer(largest)
+        except BiggerElsewhere:
+            raise
+        except ContextOverflow as error:
+            if question.text is None or not _learned(error, model, question, scale):
+                raise
+    return _Asking(ask, model, question, scale).answer(largest)
+
+
+class _Asking:
+    def __init__(self, ask: Ask, model: ServedModel, question: Question, scale: TokenScale) -> None:
+        self._ask, self._model, self._question = ask, model, question
+        self._scale = scale.of(model.local)
+        self._completions: list[Completion] = []
+
+    def answer(self, largest: int | None) -> Answer:
+        question, window = self._question, self._model.window
+        if question.text is None or window is None or self._fits(question.text, window):
+            system, prompt = layout(question.prompt, question.text, question.filename)
+            self._send(system, prompt, question.text)
+            return Answer(tuple(self._completions))
+        if largest is not None and largest > window:
+            raise BiggerElsewhere(f"{self._need()}; a live host has a window of {largest}")
+        if question.params.overflow == "error":
+            raise ContextOverflow(f"{self._need()}; `--overflow split` reads it in parts")
+        return self._in_parts(question.text)
+
+    def _in_parts(self, text: str) -> Answer:
+        instruction = render(self._question.prompt, self._question.filename)
+        parts = windows.split(text, self._budget(windows.overhead_tokens(instruction)), self._scale)
+        answers = []
+        for number, part in enumerate(parts, 1):
+            system, prompt = windows.part_prompt(instruction, part, number, len(parts))
+            answers.append(self._send(system, prompt, part))
+        while len(answers) > 1:
+            answers = self._joined(answers, instruction)
+        return Answer(tuple(self._completions), windows=len(parts))
+
+    def _joined(self, answers: Sequence[str], instruction: str) -> list[str]:
+        room = self._budget(windows.reduce_overhead_tokens(instruction))
+        groups = windows.plan_reduce(answers, room, self._scale)
+        return [
+            group[0] if len(group) == 1 else self._send(*windows.reduce_prompt(instruction, group), None)
+            for group in groups
+        ]
+
+    def _send(self, system: str, prompt: str, text: str | None) -> str:
+        params = self._question.params
+        request = Request(
+            model=self._model.local,
+            prompt=prompt,
+            system=system,
+            max_tokens=params.max_tokens,
+            temperature=params.temperature,
+            seed=params.seed,
+            window=self._model.window,
+            request_id=self._question.item_id,
+        )
+        completion = self._ask(request)
+        reported = completion.counts.prompt_tokens
+        if text and windows.revealed_truncation(reported, windows.at_least_tokens(text), self._model.window):
+            raise PaperTruncated(
+                f"the engine counted {reported} prompt tokens, less than the paper has: it was cut; set "
+                "context_length for this host"
+            )
+        self._completions.append(completion)
+        return completion.text
+
+    def _fits(self, text: str, window: int) -> bool:
+        return self._estimate(text) + self._question.params.max_tokens <= window
+
+    def _estimate(self, text: str) -> int:
+        overhead = windows.overhead_tokens(render(self._question.prompt, self._question.filename))
+        return int((windows.estimate_tokens(text) + overhead) * self._scale)
+
+    def _budget(self, overhead: int) -> int:
+        window = self._model.window or 0
+        return windows.budget(window, self._question.params.max_tokens, int(overhead * self._scale))
+
+    def _need(self) -> str:
+        tokens = self._estimate(self._question.text or "")
+        return (
+            f"the paper takes about {tokens} tokens beside {self._question.params.max_tokens} for the "
+            f"answer, and the window is {self._model.window}"
+        )
+
+
+def _learned(error: ContextOverflow, model: ServedModel, question: Question, scale: TokenScale) -> bool:
+    """Whether the engine's refusal taught us how many tokens the text really takes."""
+    reported, _ = overflow_numbers(str(error))
+    system, prompt = layout(question.prompt, question.text, question.filename)
+    estimated = windows.estimate_tokens(system + prompt)
+    if reported is None or reported <= estimated * scale.of(model.local):
+        return False
+    scale.learn(model.local, reported, estimated)
+    return True

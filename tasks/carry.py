@@ -1,0 +1,261 @@
+"""The way of a claimed bundle through a worker: answer each item, commit it, or give the bundle back."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from tasks import policy
+from tasks.answer import Answer, BiggerElsewhere, Question, TokenScale, answer
+from tasks.errors import BrokerUnreachable, UnknownRun
+from tasks.hosts import HostRecord, ServedModel
+from tasks.lease import Held
+from tasks.ledger.ledger import Ledger
+from tasks.livehost import LiveHost
+from tasks.measures import measures
+from tasks.runs import Runs
+from tasks.settings import Settings
+from tasks.slots import Seat, Slots
+from tasks.submit import unreadable
+from tasks.texts import Texts
+from tasks.work import Failure, Manifest, Result, item_id
+from worker_agent.completion import Completion, Limits, Request
+from worker_agent.engines import Call
+from worker_agent.errors import CallCancelled, EngineError, LLMQError, ModelNotFound
+
+log = logging.getLogger(__name__)
+
+MOST_DEATHS = 3  # holders that died while one item ran, before it is set aside
+MOST_MANIFESTS = 100
+MESSAGE_CHARS = 500
+
+
+class Broken(LLMQError):
+    """llmq itself failed on an item; another try may not."""
+
+    kind = "internal"
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One item at its turn: which it is, which comes next, and what it asks."""
+
+    held: Held
+    item: int
+    next_item: int | None
+    manifest: Manifest
+    text: str | None
+
+    @property
+    def id(self) -> str:
+        claim = self.held.claim
+        return item_id(claim.run_id, claim.number, self.item)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Attempts that failed before."""
+        return self.held.claim.failures.get(self.item, ())
+
+    @property
+    def question(self) -> Question:
+        bundle = self.held.claim.bundle
+        prompt = self.manifest.prompts[bundle.prompts[self.item]]
+        return Question(prompt, self.text, bundle.file, self.manifest.params, self.id)
+
+
+@dataclass(slots=True)
+class Carrier:
+    """Shared by the threads of one worker. `others` are the other live hosts that take work from a
+    queue. Methods that end a bundle return why, for a person to read; None: go on."""
+
+    live: LiveHost
+    ledger: Ledger
+    runs: Runs
+    texts: Texts
+    slots: Slots
+    others: Callable[[str], list[HostRecord]]
+    stopping: Callable[[], bool]
+    settings: Settings
+    _scale: TokenScale = field(default_factory=TokenScale)
+    _manifests: dict[str, Manifest] = field(default_factory=dict)
+
+    def carry(self, held: Held, seat: Seat) -> str:
+        """Do what this bundle needs. Never raises: a bundle that cannot be finished is due again."""
+        bundle = held.claim.bundle
+        try:
+            if bundle.error:
+                return self._end_unreadable(held)
+            if bundle.copies:
+                return self._copy(held)
+            return self._answer_all(held, seat)
+        except BrokerUnreachable:
+            return "the worker stops while Redis is away; the lease ends by itself"
+        except UnknownRun:
+            return "the run is gone"
+
+    def _answer_all(self, held: Held, seat: Seat) -> str:
+        claim = held.claim
+        manifest = self._manifest(claim.run_id)
+        items = [*claim.items, None]
+        text = None
+        for position, item in enumerate(claim.items):
+            turn = Turn(held, item, items[position + 1], manifest, text)
+            try:
+                if position == 0:
+                    text = self._text(held)
+                    turn = replace(turn, text=text)
+                    if not self.slots.sit(seat, held.stopped.is_set):
+                        return self._give_back(held)
+                ended = self._take(turn, seat)
+            except (BrokerUnreachable, UnknownRun):
+                raise
+            except Exception as error:
+                log.exception("%s failed inside llmq", turn.id)
+                ended = self._failed(turn, Broken(f"{type(error).__name__}: {error}"))
+            if ended:
+                return ended
+        return f"{len(claim.items)} items"
+
+    def _take(self, turn: Turn, seat: Seat) -> str | None:
+        claim = turn.held.claim
+        if self.stopping():
+            return self._give_back(turn.held)
+        if turn.next_item is None:
+            self.slots.ending(seat)
+        if turn.item == claim.suspect and claim.deaths >= MOST_DEATHS:
+            return self._end(turn, self._poison(claim.deaths))
+        try:
+            model = self.live.prepare(self.live.model(claim.bundle.model))
+            largest = self._largest_window(claim.queue, model)
+            reply = answer(partial(self._ask, turn.held), model, turn.question, self._scale, largest)
+        except CallCancelled:
+            return self._give_back(turn.held)
+        except BiggerElsewhere as error:
+            self.ledger.release(claim, elsewhere_s=policy.ELSEWHERE_S)
+            return f"given back: {error}"
+        except LLMQError as error:
+            return self._failed(turn, error)
+        self.live.succeeded()
+        self.slots.wake()
+        return self._commit(turn, self._result(turn, model, reply))
+
+    def _ask(self, held: Held, request: Request) -> Completion:
+        silence_s = self.live.host.timeout_s or self.settings.request_timeout
+        limits = Limits(first_token_s=silence_s, between_tokens_s=silence_s) if silence_s else Limits()
+        with held.calling(Call(limits)) as call:
+            return self.live.engine.complete(request, call)
+
+    def _failed(self, turn: Turn, error: LLMQError) -> str | None:
+        """A failed attempt: the item ends with its reason, or the bundle is tried again."""
+        claim = turn.held.claim
+        alone = not self.others(claim.queue)
+        failure = Failure(self.live.host.id, error.kind, str(error)[:MESSAGE_CHARS])
+        log.warning("%s: %s: %s", turn.id, error.kind, error)
+        elsewhere = isinstance(error, ModelNotFound) and not alone
+        if elsewhere:
+            self.live.withdraw(claim.bundle.model)
+        verdict = policy.after_failure(
+            retryable=error.retryable or elsewhere,
+            failed_before=len(turn.failures),
+            max_retries=self.settings.max_retries,
+            alone=alone,
+            blame_host=elsewhere or self._engine_failed(error),
+        )
+        if verdict.ends:
+            return self._end(turn, failure)
+        self.ledger.release(
+            claim,
+            backoff_s=verdict.backoff_s,
+            elsewhere_s=verdict.elsewhere_s,
+            item=turn.item if verdict.counted else None,
+            failure=failure,
+        )
+        return f"given back: {failure.type}"
+
+    def _engine_failed(self, error: LLMQError) -> bool:
+        """Tell the breaker; says whether the host takes no more work now."""
+        return isinstance(error, EngineError) and error.retryable and self.live.failed(error)
+
+    def _result(self, turn: Turn, model: ServedModel, reply: Answer) -> Result:
+        claim, last = turn.held.claim, reply.last
+        wait_s = max(0.0, (claim.claimed_ms - claim.added_ms) / 1000)
+        return Result(
+            item_id=turn.id,
+            host=self.live.host.id,
+            attempts=len(turn.failures) + 1,
+            answer=last.text,
+            reasoning=last.reasoning or None,
+            engine=self.live.engine.name,
+            engine_version=self.live.state.version,
+            model=claim.bundle.model or model.name,
+            model_digest=model.digest,
+            simulated=last.simulated,
+            finish_reason=last.finish_reason,
+            cut=reply.cut,
+            windows=reply.windows,
+            failures=turn.failures,
+            metrics=measures(reply.completions, wait_s, model.window),
+        )
+
+    def _commit(self, turn: Turn, result: Result) -> str | None:
+        _, bundle = self.ledger.commit(turn.held.claim, turn.item, result, turn.next_item)
+        return None if bundle == "held" or turn.next_item is None else f"the bundle is {bundle}"
+
+    def _end(self, turn: Turn, failure: Failure) -> str | None:
+        result = Result(
+            item_id=turn.id,
+            host=self.live.host.id,
+            attempts=len(turn.failures) + 1,
+            error=failure,
+            engine=self.live.state.engine,
+            engine_version=self.live.state.version,
+            model=turn.held.claim.bundle.model,
+            simulated=self.live.state.simulated,
+            failures=(*turn.failures, failure),
+        )
+        return self._commit(turn, result)
+
+    def _end_unreadable(self, held: Held) -> str:
+        claim = held.claim
+        for item in claim.items:
+            result = unreadable(claim.run_id, claim.number, item, claim.bundle, self.live.host.id)
+            self.ledger.commit(claim, item, result, None)
+        return f"{len(claim.items)} items of an unreadable paper"
+
+    def _copy(self, held: Held) -> str:
+        """Items whose answer key came before in this run take that result."""
+        claim = held.claim
+        originals = self.runs.results(claim.run_id, claim.bundle.copies)
+        for item in claim.items:
+            original = originals[item]
+            if original is None:
+                self.ledger.release(claim, backoff_s=1.0)
+                return "given back: the original is not there yet"
+            own = item_id(claim.run_id, claim.number, item)
+            copy = replace(original, item_id=own, reused_from=original.item_id)
+            self.ledger.commit(claim, item, copy, None)
+        return f"{len(claim.items)} items with the answers of an equal paper"
+
+    def _give_back(self, held: Held) -> str:
+        return f"given back: {self.ledger.release(held.claim)}"
+
+    def _poison(self, deaths: int) -> Failure:
+        message = f"{deaths} workers died while this item ran; it is set aside"
+        return Failure(self.live.host.id, "poison", message)
+
+    def _text(self, held: Held) -> str | None:
+        paper = held.claim.bundle.paper
+        return self.texts.read(paper) if paper else None
+
+    def _manifest(self, run_id: str) -> Manifest:
+        if run_id not in self._manifests:
+            if len(self._manifests) >= MOST_MANIFESTS:
+                self._manifests.clear()
+            self._manifests[run_id] = self.runs.manifest(run_id)
+        return self._manifests[run_id]
+
+    def _largest_window(self, queue: str, model: ServedModel) -> int | None:
+        """The largest window among the live hosts for this work, ours included."""
+        others = (m.window or 0 for host in self.others(queue) for m in host.models if m.name == model.name)
+        return max([*others, model.window or 0]) or None

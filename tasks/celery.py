@@ -1,0 +1,31 @@
+"""The Celery app: `celery -A tasks worker`, `celery -A tasks flower`. Importing it starts nothing."""
+
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+from kombu.utils.objects import cached_property
+
+from tasks.broker import running_url
+from tasks.settings import read_settings
+
+if TYPE_CHECKING:
+    from tasks.serving import Serving
+
+
+class Fleet(Celery):
+    """Celery whose workers serve one host each; `serving` is set in a worker process only."""
+
+    serving: "Serving"
+
+    @cached_property
+    def Worker(self) -> Any:  # noqa: N802 - Celery's name
+        return self.subclass_with_self("tasks.worker:FleetWorker")
+
+    def use(self, redis_url: str) -> None:
+        """Broker and result backend, for everything that connects from now on."""
+        self.conf.update(broker_url=redis_url, result_backend=redis_url)
+
+
+app = Fleet("llmq")
+app.config_from_object("tasks.celeryconfig")
+app.use(running_url(read_settings()))

@@ -1,0 +1,41 @@
+"""Redis clients as llmq uses them: bounded waits everywhere, so that a half-open connection is noticed."""
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from tasks.broker import masked
+from tasks.errors import BrokerUnreachable
+
+TIMEOUT_S = 5.0
+
+
+def connect(url: str, *, decode: bool = True) -> "redis.Redis":
+    """A client for `url`. `decode=False` gives bytes (paper texts)."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=decode,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        socket_keepalive=True,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+    )
+
+
+def connect_or_say(url: str) -> "redis.Redis":
+    """A client that has just been answered. Raises BrokerUnreachable with what to do next."""
+    client = connect(url)
+    try:
+        client.ping()
+    except redis.AuthenticationError as error:
+        raise BrokerUnreachable(
+            f"Redis at {masked(url)} refuses the password ({error}); put it into LLMQ_REDIS_URL as "
+            "redis://:PASSWORD@host:port/0"
+        ) from error
+    except redis.RedisError as error:
+        raise BrokerUnreachable(
+            f"no Redis answers at {masked(url)} ({error}); start it, or unset LLMQ_REDIS_URL to use "
+            "llmq's own"
+        ) from error
+    return client

@@ -1,0 +1,85 @@
+"""Following a run from any terminal: how it stands, again and again, and results as they land."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tasks.errors import OutputError
+from tasks.hosts import HostRecord, live_hosts
+from tasks.ledger.ledger import Ledger
+from tasks.pace import Pace, eta_s
+from tasks.report.collect import Report
+from tasks.report.write import line
+from tasks.runs import Runs, Status
+
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A run at a moment. `rates`: items per second by host; `eta_s` None: not known yet."""
+
+    status: Status
+    hosts: tuple[HostRecord, ...]
+    rates: dict[str, float]
+    eta_s: float | None
+
+    def waiting_for(self) -> list[str]:
+        """Queues with work that no live host takes now."""
+        served = {queue for host in self.hosts if host.able for queue in host.queues}
+        return sorted(queue for queue in self.status.waiting if queue not in served)
+
+
+def follow(ledger: Ledger, run_id: str, poll_s: float = POLL_S) -> Iterator[View]:
+    """Views of a run, the last one when it has ended. Raises UnknownRun when it is gone."""
+    runs, pace = Runs(ledger), Pace()
+    per_bundle = max(1, len(runs.manifest(run_id).prompts))
+    while True:
+        status = runs.status(run_id)
+        hosts = tuple(ledger.patiently(lambda: live_hosts(ledger.redis)))
+        pace.saw(status.now_ms / 1000, status.by_host)
+        rates = pace.rates()
+        slots = {host.id: host.slots for host in hosts}
+        left = status.total - status.finished
+        yield View(status, hosts, rates, eta_s(left, per_bundle, rates, slots))
+        if status.ended:
+            return
+        time.sleep(poll_s)
+
+
+class Landing:
+    """Writes each result to a JSONL file as it lands; the file is whole when the run has ended."""
+
+    def __init__(self, runs: Runs, run_id: str, path: Path) -> None:
+        self._runs, self._run_id, self._path = runs, run_id, path
+        self._written = 0
+        self._out: IO[str] | None = None
+
+    def write(self, status: Status, *, last: bool = False) -> None:
+        """Append what has landed. Raises OutputError."""
+        report = Report(self._runs.manifest(self._run_id), status, self._runs)
+        try:
+            if self._out is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._out = self._path.open("w", encoding="utf-8", newline="")
+            while rows := report.landed(self._written):
+                self._out.writelines(line(row) + "\n" for row in rows)
+                self._written += len(rows)
+            if last and status.state == "cancelled":
+                unanswered = (row for row in report.rows() if row.result and row.result.error
+                              and row.result.error.type == "cancelled")
+                self._out.writelines(line(row) + "\n" for row in unanswered)
+            self._out.flush()
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self._path}: {error.strerror or error}; the results are kept, write them elsewhere "
+                f"with: llmq results {self._run_id} -o OTHER.jsonl"
+            ) from error
+
+    def close(self) -> None:
+        with ExitStack() as stack, suppress(OSError):
+            if self._out:
+                stack.callback(self._out.close)

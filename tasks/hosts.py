@@ -1,0 +1,119 @@
+"""Live host records: who serves what now. A record lives as long as its worker renews it."""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Self
+
+import redis
+
+from tasks.ledger import keys
+from worker_agent.errors import ConfigError
+from worker_agent.machine import machine_id, process_alive
+
+TTL_S = 15
+
+
+class HostTaken(ConfigError):
+    """Another live worker serves the host of this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model as the fleet and as the host calls it; `window` in tokens, None if unknown."""
+
+    name: str
+    local: str
+    window: int | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecord:
+    """What a worker says of its host. `incarnation` is the worker's start; `beat` counts renewals;
+    `trouble` says why it takes no work, if it does not."""
+
+    id: str
+    incarnation: str
+    machine: str
+    pid: int
+    engine: str
+    slots: int
+    queues: tuple[str, ...]
+    models: tuple[ServedModel, ...] = ()
+    version: str | None = None
+    simulated: bool = False
+    busy: int = 0
+    trouble: str = ""
+    drained: bool = False
+    beat: int = 0
+
+    @property
+    def able(self) -> bool:
+        """Takes work now."""
+        return not self.trouble and not self.drained
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        fields = json.loads(text)
+        fields["models"] = tuple(ServedModel(**model) for model in fields["models"])
+        fields["queues"] = tuple(fields["queues"])
+        return cls(**fields)
+
+
+def live_hosts(client: "redis.Redis") -> list[HostRecord]:
+    """The records of all live hosts, by id."""
+    ids = sorted(client.smembers(keys.HOSTS))
+    rows = client.mget([keys.host(host_id) for host_id in ids]) if ids else []
+    dead = [host_id for host_id, row in zip(ids, rows, strict=True) if row is None]
+    if dead:
+        client.srem(keys.HOSTS, *dead)
+    return [HostRecord.from_json(row) for row in rows if row]
+
+
+def serving(hosts: Iterable[HostRecord], queue: str) -> list[HostRecord]:
+    """Those that take work from `queue` now."""
+    return [host for host in hosts if queue in host.queues and host.able]
+
+
+def enter(client: "redis.Redis", record: HostRecord) -> None:
+    """Become the worker of a host. At once if nobody is or the one who was is dead on this machine;
+    else after a record that is not renewed has ended. Raises HostTaken."""
+    deadline = time.monotonic() + TTL_S + 1
+    seen: HostRecord | None = None
+    while not client.set(keys.host(record.id), record.to_json(), nx=True, ex=TTL_S):
+        row = client.get(keys.host(record.id))
+        other = HostRecord.from_json(row) if row else None
+        if other and other.machine == machine_id() and not process_alive(other.pid):
+            client.delete(keys.host(record.id))
+        elif other and ((seen and other.beat != seen.beat) or time.monotonic() > deadline):
+            raise HostTaken(
+                f"host {record.id!r} already has a live worker (process {other.pid} on machine {other.machine}); "
+                "stop that one, or give this host another id"
+            )
+        else:
+            seen = seen or other
+            time.sleep(0.2)
+    client.sadd(keys.HOSTS, record.id)
+
+
+def renew(client: "redis.Redis", record: HostRecord) -> HostRecord:
+    """Say again that this host is served, with its newest facts."""
+    record = replace(record, beat=record.beat + 1)
+    pipe = client.pipeline()
+    pipe.set(keys.host(record.id), record.to_json(), ex=TTL_S)
+    pipe.sadd(keys.HOSTS, record.id)
+    pipe.execute()
+    return record
+
+
+def leave(client: "redis.Redis", record: HostRecord) -> None:
+    """A clean stop: the host is free at once, if the record is still ours."""
+    row = client.get(keys.host(record.id))
+    if row and HostRecord.from_json(row).incarnation == record.incarnation:
+        client.delete(keys.host(record.id))
+        client.srem(keys.HOSTS, record.id)

@@ -1,0 +1,99 @@
+"""Every key llmq writes to Redis, and how long it lives. No other module spells a key.
+
+A run is these and no others, and they live 30 days from last use (a setting); an open run never ends:
+
+    llmq:run:<run>           hash    the manifest: what was asked, and how the run stands
+    llmq:plan:<run>          list    one record a bundle, in order; its index is the bundle's number
+    llmq:owed:<run>          zset    bundle number -> the moment we stop trusting whoever holds it (ms)
+    llmq:bundle:<run>:<n>    hash    an open bundle: holder, items left, failures; gone when it is done
+    llmq:counts:<run>        hash    items by outcome and host, bundles waiting by queue
+    llmq:done:<run>          list    "<bundle> <item>" in the order results landed
+    celery-task-meta-<item>  string  an item's result, an ordinary Celery result
+
+Beside runs:
+
+    llmq:runs                zset    run -> created (ms)
+    llmq:open                set     runs that still owe something
+    llmq:ended               list    runs whose results have yet to be given an end of life
+    llmq:same:<digest>       string  what was asked -> the latest run that asked it
+    llmq:text:<paper>        string  a paper's text, compressed; extended by each submit
+    llmq:hosts               set     ids of hosts that had a worker
+    llmq:host:<id>           string  a live worker's record, with a time to live
+    llmq:held:<host>         set     "<run> <bundle>" that host's worker holds
+    llmq:steward             string  the leading worker
+    llmq:tick                hash    the steward's last tick, and until when it expires nothing
+    llmq:cancelled           channel runs, as they are cancelled
+"""
+
+RUNS = "llmq:runs"
+OPEN = "llmq:open"
+ENDED = "llmq:ended"
+STEWARD = "llmq:steward"
+TICK = "llmq:tick"
+CANCELLED = "llmq:cancelled"
+HOSTS = "llmq:hosts"
+
+HELD_PREFIX = "llmq:held:"
+RESULT_PREFIX = "celery-task-meta-"
+
+
+def run(run_id: str) -> str:
+    return f"llmq:run:{run_id}"
+
+
+def plan(run_id: str) -> str:
+    return f"llmq:plan:{run_id}"
+
+
+def owed(run_id: str) -> str:
+    return f"llmq:owed:{run_id}"
+
+
+def bundle_prefix(run_id: str) -> str:
+    return f"llmq:bundle:{run_id}:"
+
+
+def counts(run_id: str) -> str:
+    return f"llmq:counts:{run_id}"
+
+
+def done(run_id: str) -> str:
+    return f"llmq:done:{run_id}"
+
+
+def same(digest: str) -> str:
+    return f"llmq:same:{digest}"
+
+
+def text(paper_id: str) -> str:
+    return f"llmq:text:{paper_id}"
+
+
+def host(host_id: str) -> str:
+    return f"llmq:host:{host_id}"
+
+
+def held(host_id: str) -> str:
+    return HELD_PREFIX + host_id
+
+
+def result(item_id: str) -> str:
+    """Celery's own key for the result of a task of this id."""
+    return RESULT_PREFIX + item_id
+
+
+def of_run(run_id: str) -> list[str]:
+    """The KEYS of every script, in the order `common.lua` names them."""
+    return [
+        run(run_id),
+        plan(run_id),
+        owed(run_id),
+        counts(run_id),
+        done(run_id),
+        bundle_prefix(run_id),
+        result(f"{run_id}-"),
+        HELD_PREFIX,
+        OPEN,
+        ENDED,
+        RUNS,
+    ]

@@ -1,0 +1,227 @@
+"""The ledger: what every run still owes, and the only hands that touch it.
+
+Each method is one Lua script (`lua/*.lua`, each says what it keeps true), so each happens wholly or
+not at all, by the clock of Redis; `tasks/runs.py` only looks. A patient ledger (a worker's) waits until Redis answers; any other
+raises BrokerUnreachable.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeVar
+
+import redis
+from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, TimeoutError
+
+from tasks.errors import BrokerUnreachable
+from tasks.ledger import keys
+from tasks.work import Bundle, Failure, Manifest, Result
+
+T = TypeVar("T")
+AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
+LONGEST_PAUSE_MS = 9_000  # between two ticks of a steward that is awake; leader TTL < this < lease
+
+
+@cache
+def _script(name: str) -> str:
+    folder = Path(__file__).with_name("lua")
+    common = "" if name == "lead" else (folder / "common.lua").read_text()
+    return common + (folder / f"{name}.lua").read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A bundle now held under `token`. `items` are those without a result; `claimed_ms` and
+    `added_ms` are by the clock of Redis. `suspect` ran when earlier holders died, `deaths` times."""
+
+    run_id: str
+    number: int
+    token: str
+    bundle: Bundle
+    items: tuple[int, ...]
+    queue: str
+    claimed_ms: int
+    added_ms: int
+    failures: dict[int, tuple[Failure, ...]]
+    suspect: int | None = None
+    deaths: int = 0
+
+
+class Ledger:
+    """The scripts by name. `lease_s`: how long a holder that says nothing is trusted."""
+
+    def __init__(
+        self, client: "redis.Redis", *, lease_s: float = 15.0, patient: bool = False
+    ) -> None:
+        self.redis = client
+        self.lease_ms = int(lease_s * 1000)
+        self.closing = Event()  # a patient ledger stops waiting for Redis when this is set
+        self._patient = patient
+        self._scripts: dict[str, Any] = {}
+
+    # -- submitting ---------------------------------------------------------------------------
+
+    def create(self, manifest: Manifest, same: str, submitter: str, *, fresh: bool) -> str:
+        """Start a run, or find the open one that asks the same. Returns the run's id."""
+        args = [int(fresh), submitter, self.lease_ms, *manifest.to_fields()]
+        return str(self._run("create", manifest.run_id, args, keys.same(same)))
+
+    def resume(self, run_id: str, submitter: str) -> tuple[str, int]:
+        """Who submits this run: (`submitted` | `busy` | `yours` | `unknown`, files already done)."""
+        answer = self._run("resume", run_id, [submitter, self.lease_ms])
+        return str(answer[0]), int(answer[1]) if len(answer) > 1 else 0
+
+    def add(
+        self, run_id: str, submitter: str, files_done: int, first: int, rows: Sequence[tuple[Bundle, str]]
+    ) -> str:
+        """Put bundles, each with its queue, into plan and ledger, numbered from `first`.
+        Answers `added`, `lost` (another command submits this run now) or `cancelled`."""
+        args: list[Any] = [submitter, self.lease_ms, files_done, first]
+        for bundle, queue in rows:
+            args += [bundle.to_json(), queue, len(bundle.prompts), bundle.after]
+        return str(self._run("add", run_id, args))
+
+    def submitted(self, run_id: str, submitter: str) -> str:
+        """All bundles are in: from now on nothing owed means done."""
+        return str(self._run("submitted", run_id, [submitter]))
+
+    # -- holding ------------------------------------------------------------------------------
+
+    def claim(
+        self, run_id: str, candidates: Iterable[int], queue: str, token: str, host: str, *, alone: bool
+    ) -> Claim | None:
+        """Hold the first free candidate, else the first bundle due in `queue`. None: nothing to do."""
+        args = [token, host, self.lease_ms, int(alone), queue, *candidates]
+        answer = self._run("claim", run_id, args)
+        if answer[0] != "granted":
+            return None
+        number, record, claimed_ms, flat, missing = answer[1:]
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        failed = {k.removeprefix("failed:"): v for k, v in fields.items() if k.startswith("failed:")}
+        return Claim(
+            run_id=run_id,
+            number=int(number),
+            token=token,
+            bundle=Bundle.from_json(record),
+            items=tuple(map(int, missing)),
+            queue=fields["queue"],
+            claimed_ms=int(claimed_ms),
+            added_ms=int(fields["added"]),
+            failures={int(item): _failures(lines) for item, lines in failed.items()},
+            suspect=int(fields["suspect"]) if "suspect" in fields else None,
+            deaths=int(fields.get("deaths", 0)),
+        )
+
+    def renew(self, claims: Sequence[Claim], host: str) -> list[str]:
+        """Extend leases in one round trip: `held`, `lost` or `gone` for each. Not patient."""
+        pipe = self.redis.pipeline(transaction=False)
+        for claim in claims:
+            self._registered("renew")(
+                keys=keys.of_run(claim.run_id),
+                args=[claim.number, claim.token, host, self.lease_ms],
+                client=pipe,
+            )
+        return list(pipe.execute())
+
+    def commit(self, claim: Claim, item: int, result: Result, next_item: int | None) -> tuple[str, str]:
+        """File an item's result if it is the first. Answers (`first` | `late` | `unknown`, and for
+        the bundle: `held` | `done` | `lost` | `gone`)."""
+        finished_at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+        args = [
+            claim.number,
+            item,
+            claim.token,
+            self.lease_ms,
+            result.to_json(finished_at),
+            "successful" if result.success else "failed",
+            int(result.cut),
+            result.host,
+            "" if next_item is None else next_item,
+        ]
+        novelty, bundle = self._run("commit", claim.run_id, args)
+        return novelty, bundle
+
+    def release(
+        self,
+        claim: Claim,
+        *,
+        backoff_s: float = 0.0,
+        elsewhere_s: float = 0.0,
+        item: int | None = None,
+        failure: Failure | None = None,
+    ) -> str:
+        """Give a bundle back, due after `backoff_s`, not to this host for `elsewhere_s` if others
+        can; `item` with `failure` counts an attempt."""
+        counted = item is not None and failure is not None
+        reason = json.dumps(asdict(failure)) + "\n" if counted and failure else ""
+        args = [
+            claim.number,
+            claim.token,
+            int(backoff_s * 1000),
+            int(elsewhere_s * 1000),
+            item if counted else "",
+            reason,
+        ]
+        return str(self._run("release", claim.run_id, args))
+
+    # -- stewarding ---------------------------------------------------------------------------
+
+    def lead(self, token: str, ttl_s: float) -> bool:
+        """Be the steward for `ttl_s` seconds, or resign with 0. Not patient."""
+        return bool(self._registered("lead")(keys=[keys.STEWARD], args=[token, int(ttl_s * 1000)]))
+
+    def expire(self, run_id: str) -> tuple[int, dict[str, int]]:
+        """Take back what is held past its lease. Returns bundles due now, and waiting by queue."""
+        keys_ = [*keys.of_run(run_id), keys.TICK]
+        answer = self._registered("expire")(keys=keys_, args=[LONGEST_PAUSE_MS, self.lease_ms])
+        waiting = {q: int(n) for q, n in zip(answer[1::2], answer[2::2], strict=True)}
+        return int(answer[0]), waiting
+
+    def reap(self, host: str, incarnation: str) -> int:
+        """Take back what a dead predecessor on this host held. Returns how many bundles."""
+        held = self.patiently(lambda: self.redis.smembers(keys.held(host)))
+        pairs = [member.split(" ") for member in held]
+        return sum(int(self._run("reap", run, [n, host, incarnation])) for run, n in pairs)
+
+    # -- ending -------------------------------------------------------------------------------
+
+    def cancel(self, run_id: str) -> int:
+        """A run owes nothing more. Returns what it still owed in bundles, -1 if it had ended."""
+        return int(self._run("cancel", run_id, [keys.CANCELLED]))
+
+    # -- talking to Redis ---------------------------------------------------------------------
+
+    def _run(self, name: str, run_id: str, args: Sequence[Any], *more_keys: str) -> Any:
+        script = self._registered(name)
+        all_keys = [*keys.of_run(run_id), *more_keys]
+        return self.patiently(lambda: script(keys=all_keys, args=args))
+
+    def _registered(self, name: str) -> Any:
+        if name not in self._scripts:
+            self._scripts[name] = self.redis.register_script(_script(name))
+        return self._scripts[name]
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """What `ask` answers, asked again while Redis is away (if this ledger is patient)."""
+        pause_s = 0.1
+        while True:
+            try:
+                return ask()
+            except AWAY as error:
+                if not self._patient or self.closing.wait(pause_s):
+                    raise BrokerUnreachable(f"Redis does not answer: {error}") from error
+                pause_s = min(pause_s * 2, 2.0)
+
+
+def new_token(incarnation: str) -> str:
+    """A token for one execution: two on the same worker are two holders."""
+    return f"{incarnation}.{secrets.token_hex(6)}"
+
+
+def _failures(lines: str) -> tuple[Failure, ...]:
+    return tuple(Failure(**json.loads(line)) for line in lines.splitlines())

@@ -1,0 +1,50 @@
+-- Keeps true: a bundle has at most one holder whose lease lives, and no more bundles of a run are
+-- held than it allows. Grants the first free candidate, else the first that is due in the same queue.
+-- ARGV: token, host, lease ms, alone (1: no other live host serves this), queue, candidates...
+-- Answer: the reason there is nothing, or n, record, claimed ms, the hash as JSON, missing items.
+local token, host, lease_ms, alone, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local t = now()
+
+local function free(n)
+  local score = redis.call('ZSCORE', owed, n)
+  if not score then return false end
+  local holder, in_queue, excluded = unpack(
+    redis.call('HMGET', bundle_key(n), 'holder', 'queue', 'not:' .. host))
+  if holder == token then return true end
+  if holder or in_queue ~= queue or tonumber(score) > t then return false end
+  return alone == '1' or not excluded or tonumber(excluded) <= t
+end
+
+local function grant(n)
+  local key = bundle_key(n)
+  if redis.call('HGET', key, 'holder') ~= token then hold(n, token, host, lease_ms) end
+  local missing = {}
+  for item = 0, redis.call('HGET', key, 'items') - 1 do
+    if redis.call('EXISTS', result_prefix .. n .. '-' .. item) == 0 then missing[#missing + 1] = item end
+  end
+  if #missing == 0 then finish(n) return nil end
+  redis.call('HSET', key, 'running', missing[1])
+  local fields = redis.call('HGETALL', key)
+  return {'granted', n, redis.call('LINDEX', plan, n), t, fields, missing}
+end
+
+if redis.call('EXISTS', run) == 0 then return {'unknown'} end
+local most = redis.call('HGET', run, 'max_concurrent')
+if most and tonumber(redis.call('HGET', counts, 'held') or '0') >= tonumber(most) then
+  return {'full'}
+end
+for at = 6, #ARGV do
+  local granted = free(ARGV[at]) and grant(ARGV[at])
+  if granted then return granted end
+end
+local page, offset = 64, 0
+while tonumber(redis.call('HGET', counts, 'waiting:' .. queue) or '0') > 0 do
+  local due = redis.call('ZRANGEBYSCORE', owed, '-inf', t, 'LIMIT', offset, page)
+  for _, n in ipairs(due) do
+    local granted = n ~= SUBMISSION and free(n) and grant(n)
+    if granted then return granted end
+  end
+  if #due < page then break end
+  offset = offset + page
+end
+return {'nothing'}

@@ -1,0 +1,72 @@
+-- Shared by every script: the run's keys by name, the clock of Redis, and the moves that more than
+-- one script makes. A bundle is unheld with its own number as score (due, in plan order), unheld
+-- with a moment as score (due then), held (score: the end of its lease), or blocked behind another.
+-- KEYS 1-11 come from keys.of_run.
+local run, plan, owed, counts, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local bundle_prefix, result_prefix, held_prefix = KEYS[6], KEYS[7], KEYS[8]
+local open_runs, ended_runs, all_runs = KEYS[9], KEYS[10], KEYS[11]
+local run_id = string.sub(result_prefix, string.len('celery-task-meta-') + 1, -2)
+local SUBMISSION = 'submission' -- the member that says: more bundles are coming
+local MOMENT = 1e12             -- scores below are bundle numbers, above are milliseconds
+local BLOCKED = 9e15
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function bundle_key(n) return bundle_prefix .. n end
+
+local function wait_in_queue(n, score)
+  redis.call('ZADD', owed, score or n, n)
+  redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', bundle_key(n), 'queue'), 1)
+end
+
+local function hold(n, token, host, lease_ms)
+  redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', bundle_key(n), 'queue'), -1)
+  redis.call('HINCRBY', counts, 'held', 1)
+  redis.call('HSET', bundle_key(n), 'holder', token, 'host', host)
+  redis.call('SADD', held_prefix .. host, run_id .. ' ' .. n)
+  redis.call('ZADD', owed, now() + lease_ms, n)
+end
+
+local function let_go(n)
+  local host = redis.call('HGET', bundle_key(n), 'host')
+  redis.call('HINCRBY', counts, 'held', -1)
+  redis.call('SREM', held_prefix .. host, run_id .. ' ' .. n)
+  redis.call('HDEL', bundle_key(n), 'holder', 'host', 'running')
+end
+
+-- The holder is not trusted any more: if an item was running, it is a suspect in its death.
+local function take_back(n)
+  if redis.call('HEXISTS', bundle_key(n), 'running') == 1 then
+    redis.call('HSET', bundle_key(n), 'suspect', redis.call('HGET', bundle_key(n), 'running'))
+    redis.call('HINCRBY', bundle_key(n), 'deaths', 1)
+  end
+  let_go(n)
+  wait_in_queue(n)
+end
+
+local function end_run_if_empty()
+  if redis.call('ZCARD', owed) > 0 then return end
+  redis.call('HSET', run, 'ended', now())
+  redis.call('SREM', open_runs, run_id)
+  redis.call('RPUSH', ended_runs, run_id)
+end
+
+-- Takes a bundle without missing items off the ledger and lets go on what waited behind it.
+local function finish(n)
+  local key = bundle_key(n)
+  if redis.call('HEXISTS', key, 'holder') == 1 then
+    let_go(n)
+  elseif redis.call('HEXISTS', key, 'after') == 0 then
+    redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', key, 'queue'), -1)
+  end
+  for next_n in string.gmatch(redis.call('HGET', key, 'next') or '', '%d+') do
+    redis.call('HDEL', bundle_key(next_n), 'after')
+    wait_in_queue(next_n)
+  end
+  redis.call('DEL', key)
+  redis.call('ZREM', owed, n)
+  end_run_if_empty()
+end

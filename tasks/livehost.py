@@ -1,0 +1,167 @@
+"""The host as its worker knows it now: the engine, its models and windows, the breaker, the record."""
+
+import logging
+import os
+import threading
+import time
+from dataclasses import replace
+
+from tasks.hosts import HostRecord, ServedModel
+from tasks.work import ANY_MODEL, queue_of, queue_of_host
+from worker_agent.breaker import Breaker
+from worker_agent.completion import EngineState, ModelState
+from worker_agent.config import Host, ModelName
+from worker_agent.engines import connect
+from worker_agent.engines.base import Engine
+from worker_agent.errors import EngineError, EngineUnavailable, ModelNotFound
+from worker_agent.machine import machine_id
+
+log = logging.getLogger(__name__)
+
+
+class LiveHost:
+    """Shared by all threads of a worker. `incarnation` tells this start of the worker from others."""
+
+    def __init__(self, host: Host, incarnation: str, *, health_check_interval: float) -> None:
+        self.host, self.incarnation = host, incarnation
+        self.breaker = Breaker(longest_pause_s=health_check_interval)
+        self.drained = False
+        self.busy = 0
+        self._engine: Engine | None = None
+        self._state = EngineState(host.engine, None)
+        self._ready: dict[str, ModelState] = {}
+        self._gone: set[str] = set()
+        self._lock = threading.Lock()
+        self.look()
+
+    @property
+    def engine(self) -> Engine:
+        """The adapter. Raises EngineError while an `auto` host has not answered yet."""
+        if self._engine is None:
+            self._engine = connect(self.host)
+        return self._engine
+
+    @property
+    def slots(self) -> int:
+        """Configured, else what the engine reports, else 1."""
+        reported = self._state.slots or next((m.slots for m in self._state.models if m.slots), None)
+        return self.host.slots or reported or 1
+
+    @property
+    def models(self) -> tuple[ServedModel, ...]:
+        """What this host answers with, its default first."""
+        found = {model.name: model for model in self._state.models}
+        return tuple(
+            self._served(name, found) for name in self._names() if name.fleet not in self._gone
+        )
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The host's own queue, one per model, and work for any model."""
+        return (
+            queue_of_host(self.host.id),
+            *(queue_of(model.name) for model in self.models),
+            ANY_MODEL,
+        )
+
+    def model(self, name: str | None) -> ServedModel:
+        """The model to answer with; the default where none is asked for. Raises ModelNotFound."""
+        models = self.models
+        for model in models:
+            if name in (None, model.name):
+                return model
+        raise ModelNotFound(f"{self.host.id} does not serve {name or 'any model'}")
+
+    def prepare(self, model: ServedModel) -> ServedModel:
+        """Make the engine ready for `model`, once, and know its window. Raises EngineError."""
+        ready = self._ready.get(model.local)
+        if ready is None:
+            ready = self.engine.prepare(model.local, self.host.context_length)
+            self._ready[model.local] = ready
+        return replace(model, window=self.host.context_length or ready.window, digest=ready.digest)
+
+    def withdraw(self, name: str | None) -> None:
+        """The engine says it has no such model: offer it no more until a probe finds it."""
+        offered = self.models
+        gone = name or (offered[0].name if offered else "")
+        self._gone.add(gone)
+        if not self.models:
+            self.failed(ModelNotFound(f"{self.host.id} has no model to answer with: {gone} is gone"))
+
+    def look(self) -> None:
+        """Probe the engine; what it says replaces what we knew."""
+        try:
+            self._state = self.engine.state()
+            self._gone.clear()
+            if not self.models:
+                raise ModelNotFound(f"{self.engine.where} has no model to answer with")
+        except EngineError as error:
+            self.failed(error)
+
+    def succeeded(self) -> None:
+        with self._lock:
+            self.breaker.succeeded()
+
+    def failed(self, error: EngineError) -> bool:
+        """Count a failure of the engine; says whether the host stops taking work."""
+        absent = isinstance(error, EngineUnavailable | ModelNotFound)
+        with self._lock:
+            if absent:
+                self._ready.clear()  # who comes back may have forgotten what it had loaded
+            return self.breaker.failed(time.monotonic(), str(error), absent=absent)
+
+    def probe_if_due(self) -> bool:
+        """Ask a host that takes no work whether it is back. Says whether anything changed."""
+        with self._lock:
+            due = self.breaker.probe_due(time.monotonic())
+        if not due:
+            return False
+        try:
+            self._state = self.engine.state()
+            self._gone.clear()
+            answered, reason = bool(self.models), "no model to answer with"
+        except EngineError as error:
+            answered, reason = False, str(error)
+        with self._lock:
+            self.breaker.probed(time.monotonic(), answered=answered, reason=reason)
+        return answered
+
+    def limit(self) -> int:
+        """How many bundles this host may hold now."""
+        if self.drained or self.breaker.state == "open":
+            return 0
+        return 1 if self.breaker.state == "half-open" else self.slots
+
+    def record(self) -> HostRecord:
+        return HostRecord(
+            id=self.host.id,
+            incarnation=self.incarnation,
+            machine=machine_id(),
+            pid=os.getpid(),
+            engine=self._state.engine,
+            version=self._state.version,
+            slots=self.slots,
+            queues=self.queues,
+            models=self.models,
+            simulated=self._state.simulated,
+            busy=self.busy,
+            trouble="" if self.breaker.state != "open" else self.breaker.reason,
+            drained=self.drained,
+        )
+
+    @property
+    def state(self) -> EngineState:
+        """What the last good probe found."""
+        return self._state
+
+    def _names(self) -> tuple[ModelName, ...]:
+        """Configured; else loaded; else all there are (an engine that loads on demand)."""
+        if self.host.models:
+            return self.host.models
+        loaded = [m for m in self._state.models if m.loaded] or self._state.models
+        return tuple(ModelName(model.name, model.name) for model in loaded)
+
+    def _served(self, name: ModelName, found: dict[str, ModelState]) -> ServedModel:
+        state = self._ready.get(name.local) or found.get(name.local)
+        window = self.host.context_length or (state.window if state else None)
+        return ServedModel(name.fleet, name.local, window, state.digest if state else None)

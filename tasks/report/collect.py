@@ -1,0 +1,95 @@
+"""A run's results in the order of its plan, and their summary. Streams; knows no file format."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from tasks.runs import Runs, Status
+from tasks.work import Bundle, Failure, Manifest, Result, item_id
+
+PAGE = 100  # bundles read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One WorkItem and how it ended, or `result` None: not yet."""
+
+    item_id: str
+    file: str | None
+    prompt_name: str
+    prompt_template: str
+    model: str | None
+    result: Result | None
+    stage: str = "generate"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run as a reader sees it. `rows()` may be asked for again, and reads Redis each time."""
+
+    manifest: Manifest
+    status: Status
+    runs: Runs = field(repr=False)
+
+    def rows(self) -> Iterator[Row]:
+        """Every item in plan order. Items of a cancelled run without a result end as `cancelled`."""
+        pages = self.runs.bundles(self.manifest.run_id)
+        while page := list(islice(pages, PAGE)):
+            yield from self._page(page)
+
+    def landed(self, start: int) -> list[Row]:
+        """Rows of up to a thousand results from the `start`-th on, in the order they landed."""
+        pairs = self.runs.landed(self.manifest.run_id, start)
+        bundles = self.runs.some_bundles(self.manifest.run_id, (number for number, _ in pairs))
+        results = self.runs.results(self.manifest.run_id, pairs)
+        return [
+            self._row(number, bundles[number], item, result)
+            for (number, item), result in zip(pairs, results, strict=True)
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """The head of results.json: the seed's keys and ours. Times in seconds; `tasks_per_second`
+        counts successes only."""
+        status = self.status
+        seconds = ((status.ended_ms or status.now_ms) - status.created_ms) / 1000
+        return {
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(status.now_ms / 1000)),
+            "run_id": status.run_id,
+            "name": status.name,
+            "state": status.state,
+            "files_processed": self.manifest.files,
+            "files_skipped": list(self.manifest.skipped),
+            "prompts_used": [prompt.template for prompt in self.manifest.prompts],
+            "total_tasks": status.total,
+            "successful": status.successful,
+            "failed": status.total - status.successful if status.ended else status.failed,
+            "cut": status.cut,
+            "success_rate": round(100 * status.successful / status.total, 2) if status.total else 0.0,
+            "total_time_seconds": round(seconds, 3),
+            "tasks_per_second": round(status.successful / seconds, 4) if seconds > 0 else 0.0,
+        }
+
+    def _page(self, page: list[tuple[int, Bundle]]) -> Iterator[Row]:
+        pairs = [(number, item) for number, bundle in page for item in range(len(bundle.prompts))]
+        results = iter(self.runs.results(self.manifest.run_id, pairs))
+        for number, bundle in page:
+            for item in range(len(bundle.prompts)):
+                yield self._row(number, bundle, item, next(results))
+
+    def _row(self, number: int, bundle: Bundle, item: int, result: Result | None) -> Row:
+        prompt = self.manifest.prompts[bundle.prompts[item]]
+        own_id = item_id(self.manifest.run_id, number, item)
+        if result is None and self.status.state == "cancelled":
+            result = Result(own_id, "", 0, error=Failure("", "cancelled", "the run was cancelled"))
+        return Row(own_id, bundle.file, prompt.name, prompt.template, bundle.model, result)
+
+
+def report(runs: Runs, run_id: str) -> Report:
+    """The report of a run as it stands. Raises UnknownRun."""
+    return Report(runs.manifest(run_id), runs.status(run_id), runs)
+
+
+def only_failed(rows: Iterable[Row]) -> Iterator[Row]:
+    return (row for row in rows if row.result and not row.result.success)

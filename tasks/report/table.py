@@ -1,0 +1,98 @@
+"""A row of a report as plain fields: nested for JSON, flat for CSV. The only place that flattens."""
+
+from typing import Any
+
+from tasks.report.collect import Row
+from tasks.work import Result
+
+# What a spreadsheet would run as a formula (OWASP: CSV injection).
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+HEAD = ("file", "prompt_name", "model", "host", "success", "response", "error_type", "error_message")
+FACTS = (
+    "item_id",
+    "stage",
+    "engine",
+    "engine_version",
+    "model_digest",
+    "simulated",
+    "attempts",
+    "windows",
+    "cut",
+    "finish_reason",
+    "reused_from",
+    "reasoning",
+)
+METRICS = (
+    "queue_wait_s",
+    "started_at",
+    "connect_ms",
+    "ttft_ms",
+    "ttfo_ms",
+    "itl_ms",
+    "e2e_latency_s",
+    "stream_end_s",
+    "prompt_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "token_count_source",
+    "output_tps",
+    "e2e_output_tps",
+    "server_load_s",
+    "server_prompt_eval_s",
+    "server_eval_s",
+    "server_total_s",
+    "context_length",
+)
+COLUMNS = (*HEAD, *FACTS, *METRICS)
+
+
+def to_object(row: Row) -> dict[str, Any]:
+    """One entry of `results` in results.json, one line of JSONL. Without a result yet: `success` null."""
+    result = row.result
+    return {
+        "file": row.file,
+        "prompt_template": row.prompt_template,
+        "success": result.success if result else None,
+        "response": {"model": result.model, "response": result.answer} if result and result.success else None,
+        "error": {"type": result.error.type, "message": result.error.message} if result and result.error else None,
+        "item_id": row.item_id,
+        "prompt_name": row.prompt_name,
+        "stage": row.stage,
+        "host": result.host or None if result else None,
+        **({name: getattr(result, name) for name in FACTS[2:]} if result else {}),
+        "failures": [[one.host, one.type, one.message] for one in result.failures] if result else [],
+        "metrics": {name: result.metrics.get(name) for name in METRICS} if result else None,
+    }
+
+
+def to_cells(row: Row) -> list[Any]:
+    """The row under COLUMNS; unknown is empty, and no text starts a formula."""
+    result = row.result
+    head = [row.file, row.prompt_name, result.model if result else row.model, *_outcome(result)]
+    facts = [row.item_id, row.stage, *(getattr(result, name) if result else None for name in FACTS[2:])]
+    metrics = [result.metrics.get(name) if result else None for name in METRICS]
+    return [_cell(value) for value in (*head, *facts, *metrics)]
+
+
+def _outcome(result: Result | None) -> tuple[Any, ...]:
+    """host, success, response, error_type, error_message"""
+    if result is None:
+        return None, None, None, None, None
+    error = result.error
+    return (
+        result.host,
+        result.success,
+        result.answer,
+        error.type if error else None,
+        error.message if error else None,
+    )
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return "'" + value
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value

@@ -1,0 +1,60 @@
+"""From what a person asks to a manifest and the files to read. Raises InputError before any work."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import InputError
+from tasks.intake.papers import Found, PaperFile, find_papers
+from tasks.intake.prompt_files import choose_prompts
+from tasks.intake.prompts import render
+from tasks.settings import config_folder
+from tasks.work import Manifest, Params
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run about to be: its manifest, and the files in order."""
+
+    manifest: Manifest
+    files: tuple[PaperFile, ...]
+
+
+def asked(
+    paths: Sequence[Path],
+    *,
+    presets: Sequence[str] = (),
+    prompts: Sequence[str] = (),
+    prompt_files: Sequence[Path] = (),
+    models: Sequence[str] = (),
+    params: Params | None = None,
+    name: str | None = None,
+    max_concurrent: int | None = None,
+    limit: int | None = None,
+) -> Asked:
+    """Check and gather. With papers and no prompt, the preset `research`."""
+    if not (paths or presets or prompts or prompt_files):
+        raise InputError("nothing to ask: name papers (a file or folder), or a prompt with -p TEXT")
+    found = find_papers(paths) if paths else Found((), ())
+    chosen = choose_prompts(presets, prompt_files, prompts, preset_folders())
+    for prompt in chosen:
+        render(prompt, "paper" if paths else None)
+    manifest = Manifest(
+        run_id=uuid.uuid4().hex[:10],
+        prompts=chosen,
+        models=tuple(dict.fromkeys(models)),
+        params=params or Params(),
+        name=name,
+        paperless=not paths,
+        skipped=tuple(f"{one.name}: {one.reason}" for one in found.skipped),
+        max_concurrent=max_concurrent,
+    )
+    return Asked(manifest, found.papers[:limit])
+
+
+def preset_folders() -> list[Path]:
+    """Where a user's own presets lie, nearest first."""
+    return [Path("presets"), config_folder() / "presets"]
+
+

@@ -1,0 +1,192 @@
+"""Looking at runs: how one stands, its plan and results, and which one a person means."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tasks.errors import InputError, UnknownRun
+from tasks.ledger import keys
+from tasks.ledger.ledger import Ledger
+from tasks.work import Bundle, Manifest, Result, item_id
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a run stands. `state`: submitting, incomplete (its submission broke off), open, done or
+    cancelled. `waiting`: bundles by queue; `by_host`: items finished there."""
+
+    run_id: str
+    name: str | None
+    state: str
+    created_ms: int
+    ended_ms: int | None
+    now_ms: int
+    total: int
+    successful: int
+    failed: int
+    cut: int
+    held: int
+    waiting: dict[str, int]
+    by_host: dict[str, int]
+
+    @property
+    def ended(self) -> bool:
+        return self.state in {"done", "cancelled"}
+
+    @property
+    def finished(self) -> int:
+        """Items that have a result."""
+        return self.successful + self.failed
+
+
+class Runs:
+    """The runs of one Redis."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._redis = ledger.redis
+        self._ask = ledger.patiently
+
+    def ids(self) -> list[str]:
+        """All runs, newest first."""
+        return list(self._ask(lambda: self._redis.zrevrange(keys.RUNS, 0, -1)))
+
+    def open_ids(self) -> list[str]:
+        """Runs that still owe something, oldest first."""
+        open_ = self._ask(lambda: self._redis.smembers(keys.OPEN))
+        return [run for run in reversed(self.ids()) if run in open_] if open_ else []
+
+    def find(self, word: str) -> str:
+        """The run a person means: an id, a unique prefix of one, a name, or `latest`.
+        Raises UnknownRun, or InputError where it fits several."""
+        ids = self.ids()
+        if word == "latest" and ids:
+            return ids[0]
+        fitting = [run for run in ids if run.startswith(word)] or [
+            run for run in ids if self.manifest(run).name == word
+        ][:1]
+        if len(fitting) > 1:
+            raise InputError(f"{word!r} fits {len(fitting)} runs ({', '.join(fitting[:5])}); give more of the id")
+        if not fitting:
+            raise UnknownRun(f"no run {word!r} in this Redis; `llmq runs` lists those there are")
+        return fitting[0]
+
+    def manifest(self, run_id: str) -> Manifest:
+        """What a run asked. Raises UnknownRun."""
+        fields = self._ask(lambda: self._redis.hgetall(keys.run(run_id)))
+        if not fields:
+            raise UnknownRun(f"no run {run_id} in this Redis; `llmq runs` lists those there are")
+        return Manifest.from_fields(run_id, fields)
+
+    def status(self, run_id: str) -> Status:
+        """How a run stands now. Raises UnknownRun."""
+        run, counts, submission, clock = self._ask(lambda: self._snapshot(run_id))
+        if not run:
+            raise UnknownRun(f"no run {run_id} in this Redis; `llmq runs` lists those there are")
+        tally = {field: int(n) for field, n in counts.items()}
+        now_ms = clock[0] * 1000 + clock[1] // 1000
+        return Status(
+            run_id=run_id,
+            name=run["name"] or None,
+            state=_state(run, submission, now_ms),
+            created_ms=int(run["created"]),
+            ended_ms=int(run["ended"]) if "ended" in run else None,
+            now_ms=now_ms,
+            total=tally.get("total", 0),
+            successful=tally.get("successful", 0),
+            failed=tally.get("failed", 0),
+            cut=tally.get("cut", 0),
+            held=tally.get("held", 0),
+            waiting={k.removeprefix("waiting:"): n for k, n in tally.items() if k.startswith("waiting:") and n > 0},
+            by_host=_by_host(tally),
+        )
+
+    def bundles(self, run_id: str, start: int = 0) -> Iterator[tuple[int, Bundle]]:
+        """The plan in order: (number, bundle), from number `start`."""
+        while True:
+            first = start
+            rows = self._ask(lambda: self._redis.lrange(keys.plan(run_id), first, first + PAGE - 1))
+            yield from enumerate(map(Bundle.from_json, rows), start)
+            if len(rows) < PAGE:
+                return
+            start += PAGE
+
+    def some_bundles(self, run_id: str, numbers: Iterable[int]) -> dict[int, Bundle]:
+        """The bundles of these numbers, in one round trip."""
+        wanted = sorted(set(numbers))
+
+        def read() -> list[str]:
+            pipe = self._redis.pipeline(transaction=False)
+            for number in wanted:
+                pipe.lindex(keys.plan(run_id), number)
+            return list(pipe.execute())
+
+        return dict(zip(wanted, map(Bundle.from_json, self._ask(read)), strict=True))
+
+    def landed(self, run_id: str, start: int) -> list[tuple[int, int]]:
+        """(bundle, item) of up to a thousand results from the `start`-th on, as they landed."""
+        rows = self._ask(lambda: self._redis.lrange(keys.done(run_id), start, start + 999))
+        pairs = [row.split(" ") for row in rows]
+        return [(int(bundle), int(item)) for bundle, item in pairs]
+
+    def results(self, run_id: str, pairs: Sequence[tuple[int, int]]) -> list[Result | None]:
+        """The results of (bundle, item) pairs, None where there is none yet."""
+        if not pairs:
+            return []
+        wanted = [keys.result(item_id(run_id, bundle, item)) for bundle, item in pairs]
+        return [Result.from_json(row) if row else None for row in self._ask(lambda: self._redis.mget(wanted))]
+
+    def settle(self, ttl_s: int) -> int:
+        """Give ended runs and their results an end of life. Returns how many runs."""
+        count = 0
+        while run_id := self._redis.lpop(keys.ENDED):
+            self.keep(str(run_id), ttl_s)
+            count += 1
+        return count
+
+    def keep(self, run_id: str, ttl_s: int) -> None:
+        """Let a run and its results live for `ttl_s` more seconds; 0 removes them."""
+        for first in range(0, int(self._redis.llen(keys.plan(run_id))), PAGE):
+            self._expire_results(run_id, first, ttl_s)
+        same = self._redis.hget(keys.run(run_id), "same")
+        ours = [same] if same and self._redis.get(same) == run_id else []
+        pipe = self._redis.pipeline()
+        for key in [*keys.of_run(run_id)[:5], *ours]:
+            pipe.expire(key, ttl_s)
+        if ttl_s == 0:
+            pipe.zrem(keys.RUNS, run_id)
+        pipe.execute()
+
+    def _expire_results(self, run_id: str, first: int, ttl_s: int) -> None:
+        rows = self._redis.lrange(keys.plan(run_id), first, first + PAGE - 1)
+        pipe = self._redis.pipeline(transaction=False)
+        for number, bundle in enumerate(map(Bundle.from_json, rows), first):
+            for item in range(len(bundle.prompts)):
+                pipe.expire(keys.result(item_id(run_id, number, item)), ttl_s)
+        pipe.execute()
+
+    def _snapshot(self, run_id: str) -> list[object]:
+        pipe = self._redis.pipeline()
+        pipe.hgetall(keys.run(run_id))
+        pipe.hgetall(keys.counts(run_id))
+        pipe.zscore(keys.owed(run_id), "submission")
+        pipe.time()
+        return list(pipe.execute())
+
+
+def _state(run: dict[str, str], submission: float | None, now_ms: int) -> str:
+    if "cancelled" in run:
+        return "cancelled"
+    if submission is not None:
+        return "submitting" if submission > now_ms else "incomplete"
+    return "done" if "ended" in run else "open"
+
+
+def _by_host(tally: dict[str, int]) -> dict[str, int]:
+    hosts: dict[str, int] = {}
+    for field, n in tally.items():
+        outcome, _, host = field.partition(":")
+        if outcome in {"successful", "failed"} and host:
+            hosts[host] = hosts.get(host, 0) + n
+    return hosts

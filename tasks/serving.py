@@ -1,0 +1,162 @@
+"""What a worker runs beside Celery, for the one host it serves: leases, host record, probes, steward,
+and the doorway through which an invitation becomes a bundle."""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import redis
+
+from tasks import hosts
+from tasks.carry import Carrier
+from tasks.connection import connect
+from tasks.hosts import HostRecord
+from tasks.invite import Invitation
+from tasks.lease import Holdings
+from tasks.ledger import keys
+from tasks.ledger.ledger import Ledger, new_token
+from tasks.livehost import LiveHost
+from tasks.runs import Runs
+from tasks.settings import Settings
+from tasks.slots import Slots
+from tasks.steward import Steward
+from tasks.texts import Texts
+from worker_agent.config import Host
+
+log = logging.getLogger(__name__)
+
+NEIGHBOURS_S = 2.0
+PROBE_LOOK_S = 0.5
+
+
+class Neighbours:
+    """The other live hosts, as of a moment ago."""
+
+    def __init__(self, ledger: Ledger, own_id: str) -> None:
+        self._ledger, self._own_id = ledger, own_id
+        self._seen_at, self._records = float("-inf"), list[HostRecord]()
+
+    def serving(self, queue: str) -> list[HostRecord]:
+        """Those that take work from `queue` now."""
+        if time.monotonic() - self._seen_at > NEIGHBOURS_S:
+            self._records = self._ledger.patiently(lambda: hosts.live_hosts(self._ledger.redis))
+            self._seen_at = time.monotonic()
+        return [one for one in hosts.serving(self._records, queue) if one.id != self._own_id]
+
+
+class Serving:
+    """One worker's service of one host. `enter` makes it the host's worker; `stop`, then `leave` end it."""
+
+    def __init__(self, host: Host, settings: Settings, redis_url: str) -> None:
+        self._settings = settings
+        ttl_s = int(settings.result_ttl_days * 86400)
+        incarnation = secrets.token_hex(6)
+        self.live = LiveHost(host, incarnation, health_check_interval=settings.health_check_interval)
+        self.slots = Slots(self.live.slots, self.live.limit)
+        self.on_change: Callable[[], None] = lambda: None  # the host may serve other queues than before
+        self._ledger = Ledger(connect(redis_url), lease_s=settings.lease_s, patient=True)
+        self._neighbours = Neighbours(self._ledger, host.id)
+        self._holdings = Holdings(self._ledger, host.id)
+        self._steward = Steward(self._ledger, incarnation, result_ttl_s=ttl_s)
+        self._stopping = threading.Event()
+        self._record = self.live.record()
+        self._carrier = Carrier(
+            live=self.live,
+            ledger=self._ledger,
+            runs=Runs(self._ledger),
+            texts=Texts(connect(redis_url, decode=False), ttl_s=ttl_s),
+            slots=self.slots,
+            others=self._neighbours.serving,
+            stopping=self._stopping.is_set,
+            settings=settings,
+        )
+
+    def serve(self, invitation: Invitation) -> str:
+        """Follow an invitation; returns what came of it, for a person to read."""
+        with self.slots.seat() as seat:
+            if seat is None:
+                return "not taken: the worker stops"
+            claim = self._ledger.claim(
+                invitation.run_id,
+                [invitation.bundle],
+                invitation.queue,
+                new_token(self.live.incarnation),
+                self.live.host.id,
+                alone=not self._neighbours.serving(invitation.queue),
+            )
+            if claim is None:
+                return "nothing due"
+            with self._holdings.holding(claim) as held:
+                return self._carrier.carry(held, seat)
+
+    def enter(self) -> None:
+        """Become the worker of this host. Raises HostTaken, BrokerUnreachable."""
+        self._ledger.patiently(lambda: hosts.enter(self._ledger.redis, self._record))
+        taken_back = self._ledger.reap(self.live.host.id, self.live.incarnation)
+        if taken_back:
+            log.info("took back %d bundles that a dead predecessor held", taken_back)
+        for loop in (self._renew, self._probe, self._listen):
+            threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
+        self._steward.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Claim nothing more; running calls have `grace_s` to end, then they are shut. Returns at once."""
+        self._stopping.set()
+        self.slots.close()
+        timer = threading.Timer(grace_s, self._holdings.stop_all)
+        timer.daemon = True
+        timer.start()
+
+    def leave(self) -> None:
+        """The host is free: its record goes, another steward leads."""
+        self._steward.stop()
+        self._ledger.closing.set()
+        try:
+            hosts.leave(self._ledger.redis, self._record)
+        except redis.RedisError as error:
+            log.warning("could not sign off, the record ends by itself: %s", error)
+
+    def _renew(self) -> None:
+        """Leases and host record live on. While the worker stops, until nothing is held any more."""
+        while not self._stopping.is_set() or len(self._holdings):
+            self._stopping.wait(self._renew_once())
+
+    def _renew_once(self) -> float:
+        """Returns after how many seconds to come again."""
+        self.live.busy = self.slots.sitting
+        try:
+            self._holdings.renew()
+            record = replace(self.live.record(), beat=self._record.beat)
+            self._record = hosts.renew(self._ledger.redis, record)
+        except redis.RedisError as error:
+            log.warning("waiting for Redis: %s", error)
+            return 1.0
+        if self._stopping.is_set():
+            time.sleep(0.5)  # the event no longer makes anybody wait
+        return self._settings.lease_s / 3
+
+    def _probe(self) -> None:
+        while not self._stopping.wait(PROBE_LOOK_S):
+            if self.live.probe_if_due():
+                log.info("the engine answers again")
+                self.on_change()
+                self.slots.wake()
+
+    def _listen(self) -> None:
+        """Hear of cancelled runs at once; what is missed here, the next renewal notices."""
+        while not self._stopping.is_set():
+            try:
+                self._hear()
+            except redis.RedisError:
+                self._stopping.wait(1.0)
+
+    def _hear(self) -> None:
+        with self._ledger.redis.pubsub(ignore_subscribe_messages=True) as channel:
+            channel.subscribe(keys.CANCELLED)
+            while not self._stopping.is_set():
+                if message := channel.get_message(timeout=1.0):
+                    self._holdings.stop_run(message["data"])
+                    self.slots.wake()

@@ -1,0 +1,38 @@
+"""What a command needs to work with runs: settings, a Redis that answers and may be trusted, and the
+views of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import redis
+
+from tasks.broker import broker, check_policy
+from tasks.connection import connect, connect_or_say
+from tasks.ledger.ledger import Ledger
+from tasks.runs import Runs
+from tasks.settings import Settings
+from tasks.texts import Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Open for as long as a command needs Redis."""
+
+    settings: Settings
+    client: "redis.Redis"
+    ledger: Ledger
+    runs: Runs
+    texts: Texts
+
+
+@contextmanager
+def session(settings: Settings, *, patient: bool = False) -> Iterator[Session]:
+    """Raises BrokerUnreachable where no Redis answers, ConfigError where it may drop work. `patient`:
+    once it has answered, wait out its absences."""
+    with broker(settings) as url:
+        client = connect_or_say(url)
+        check_policy(client)
+        ledger = Ledger(client, lease_s=settings.lease_s, patient=patient)
+        texts = Texts(connect(url, decode=False), ttl_s=int(settings.result_ttl_days * 86400))
+        yield Session(settings, client, ledger, Runs(ledger), texts)

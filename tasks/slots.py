@@ -1,0 +1,85 @@
+"""A host's slots: how many bundles run at a time, and who may claim the next one.
+
+As many bundles sit as the host has slots, never more, because engines queue silently. One more may
+be claimed and prepared once a sitting bundle has begun its last item, so that no slot idles between
+two bundles.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Condition
+
+LOOK_AGAIN_S = 1.0
+
+
+@dataclass(slots=True)
+class Seat:
+    """One bundle's place: claimed, then sitting, then on its last item."""
+
+    sitting: bool = False
+    ending: bool = False
+
+
+class Slots:
+    """`limit()` says how many bundles may be claimed now: all slots, one (a trial after a failure)
+    or none (breaker open, drained); it is asked again every second."""
+
+    def __init__(self, slots: int, limit: Callable[[], int]) -> None:
+        self.slots = slots
+        self._limit = limit
+        self._seats: list[Seat] = []
+        self._changed = Condition()
+        self._closed = False
+
+    @property
+    def sitting(self) -> int:
+        """Bundles that hold a slot now."""
+        return sum(seat.sitting for seat in self._seats)
+
+    @contextmanager
+    def seat(self) -> Iterator[Seat | None]:
+        """Wait until one more bundle may be claimed. None: the worker closes."""
+        seat = Seat()
+        with self._changed:
+            while not self._closed and not self._may_claim():
+                self._changed.wait(LOOK_AGAIN_S)
+            if not self._closed:
+                self._seats.append(seat)
+        try:
+            yield None if self._closed else seat
+        finally:
+            with self._changed:
+                if seat in self._seats:
+                    self._seats.remove(seat)
+                self._changed.notify_all()
+
+    def sit(self, seat: Seat, given_up: Callable[[], bool]) -> bool:
+        """Wait for a free slot. False: `given_up` says the bundle is no longer ours."""
+        with self._changed:
+            while self.sitting >= self.slots and not given_up():
+                self._changed.wait(LOOK_AGAIN_S)
+            seat.sitting = not given_up()
+            return seat.sitting
+
+    def ending(self, seat: Seat) -> None:
+        """The bundle has begun its last item."""
+        with self._changed:
+            seat.ending = True
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Something that `limit` or `given_up` depends on has changed."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody claims any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _may_claim(self) -> bool:
+        limit = min(self._limit(), self.slots)
+        spare = 1 if limit == self.slots and any(s.ending and s.sitting for s in self._seats) else 0
+        return len(self._seats) < limit + spare

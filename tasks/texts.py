@@ -1,0 +1,48 @@
+"""Paper texts in Redis: each once, compressed, under the hash of its content."""
+
+import zlib
+from collections import OrderedDict
+from threading import Lock
+
+import redis
+
+from tasks.ledger import keys
+from worker_agent.errors import LLMQError
+
+
+class TextMissing(LLMQError):
+    """Redis no longer has the text of a paper; submitting again brings it back."""
+
+    kind = "text_missing"
+    retryable = True
+
+
+class Texts:
+    """The store, with a few texts kept in memory (the next bundle is often of the same paper)."""
+
+    def __init__(self, client: "redis.Redis", *, ttl_s: int, keep: int = 8) -> None:
+        self._redis, self._ttl_s, self._keep = client, ttl_s, keep
+        self._recent: OrderedDict[str, str] = OrderedDict()
+        self._lock = Lock()
+
+    def put(self, paper_id: str, text: str) -> None:
+        """File a text, or extend the life of the one that is there."""
+        if not self._redis.expire(keys.text(paper_id), self._ttl_s):
+            packed = zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
+            self._redis.set(keys.text(paper_id), packed, ex=self._ttl_s)
+
+    def read(self, paper_id: str) -> str:
+        """A paper's text. Raises TextMissing."""
+        with self._lock:
+            if paper_id in self._recent:
+                self._recent.move_to_end(paper_id)
+                return self._recent[paper_id]
+        packed = self._redis.get(keys.text(paper_id))
+        if packed is None:
+            raise TextMissing(f"the text of paper {paper_id[:12]} is not in Redis any more; submit it again")
+        text = zlib.decompress(packed).decode("utf-8", "surrogatepass")
+        with self._lock:
+            self._recent[paper_id] = text
+            while len(self._recent) > self._keep:
+                self._recent.popitem(last=False)
+        return text

@@ -1,0 +1,192 @@
+"""The work and its outcome, as values: Params, Manifest (a Run's plan), Bundle, WorkItem ids, Result.
+
+`Paper` stands in `intake/extract.py`, `Prompt` in `intake/prompts.py`. All of them are JSON at the
+edges (`to_json`, `from_json`) and frozen in between.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from tasks.intake.prompts import Prompt
+
+PROTOCOL = 1  # of messages, records and results in Redis; workers refuse any other
+ANY_MODEL = "llmq.any"
+RETRY_SUFFIX = ".retry"  # consumed before the queue itself
+
+
+def queue_of(model: str | None) -> str:
+    """The queue for work that asks for `model`; without one, any host answers with its default."""
+    return ANY_MODEL if model is None else f"llmq.model.{model}"
+
+
+def queue_of_host(host_id: str) -> str:
+    """The queue for work pinned to one host."""
+    return f"llmq.host.{host_id}"
+
+
+def item_id(run_id: str, bundle: int, item: int) -> str:
+    """A WorkItem's id, and the id of its Celery result."""
+    return f"{run_id}-{bundle}-{item}"
+
+
+def digest(*parts: Any) -> str:
+    """sha256 of the parts as canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """What decides an answer besides the words: sampling, length, and what to do with a paper that
+    fits no window (`split` or `error`)."""
+
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    seed: int | None = None
+    overflow: str = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What one submit asked. `models` is empty where any model will do; `paperless`: each prompt is
+    an item of its own."""
+
+    run_id: str
+    prompts: tuple[Prompt, ...]
+    models: tuple[str, ...]
+    params: Params
+    name: str | None = None
+    paperless: bool = False
+    files: int = 0
+    skipped: tuple[str, ...] = ()
+    max_concurrent: int | None = None
+    created_ms: int = 0
+    protocol: int = PROTOCOL
+
+    def to_fields(self) -> list[str]:
+        """As Redis hash fields; what scripts read stands in fields of its own."""
+        own = {k: v for k, v in asdict(self).items() if k not in {"run_id", "created_ms"}}
+        fields = ["manifest", json.dumps(own), "name", self.name or "", "protocol", str(self.protocol)]
+        if self.max_concurrent:
+            fields += ["max_concurrent", str(self.max_concurrent)]
+        return fields
+
+    @classmethod
+    def from_fields(cls, run_id: str, fields: dict[str, str]) -> Self:
+        own = json.loads(fields["manifest"])
+        own["prompts"] = tuple(Prompt(**prompt) for prompt in own["prompts"])
+        own["params"] = Params(**own["params"])
+        own["models"], own["skipped"] = tuple(own["models"]), tuple(own["skipped"])
+        return cls(run_id=run_id, created_ms=int(fields["created"]), **own)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The WorkItems of one Paper for one Model. `prompts` are indices into the manifest's; item k
+    answers the k-th of them. `error` (type, message): the paper cannot be read, its items end with
+    that. `copies`: (bundle, item) of equal answer key, answered once for all."""
+
+    file: str | None
+    paper: str | None
+    model: str | None
+    prompts: tuple[int, ...]
+    error: tuple[str, str] | None = None
+    copies: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def after(self) -> int:
+        """The bundle this one waits for, -1 if none."""
+        return self.copies[0][0] if self.copies else -1
+
+    def to_json(self) -> str:
+        record = {k: v for k, v in asdict(self).items() if v not in (None, ())}
+        return json.dumps(record, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        record = json.loads(text)
+        error = record.get("error")
+        return cls(
+            file=record.get("file"),
+            paper=record.get("paper"),
+            model=record.get("model"),
+            prompts=tuple(record["prompts"]),
+            error=(error[0], error[1]) if error else None,
+            copies=tuple((b, i) for b, i in record.get("copies", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One attempt that failed: where, with which kind of error, and its message."""
+
+    host: str
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a WorkItem ended: `answer` or `error`, never both. `metrics` are the columns of
+    docs/results.md, None where unknown. `windows`: into how many the paper had to be cut."""
+
+    item_id: str
+    host: str
+    attempts: int
+    answer: str | None = None
+    reasoning: str | None = None
+    error: Failure | None = None
+    engine: str | None = None
+    engine_version: str | None = None
+    model: str | None = None
+    model_digest: str | None = None
+    simulated: bool = False
+    finish_reason: str | None = None
+    cut: bool = False
+    windows: int = 1
+    reused_from: str | None = None
+    failures: tuple[Failure, ...] = ()
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def success(self) -> bool:
+        return self.error is None
+
+    def to_json(self, finished_at: str) -> str:
+        """As an ordinary Celery result (JSON backend): `AsyncResult(item_id).get()` returns the
+        fields of a success and raises for a failure."""
+        fields = asdict(self)
+        if self.error:
+            fields |= {
+                "exc_type": self.error.type,
+                "exc_module": "llmq",
+                "exc_message": [self.error.message],
+            }
+        meta = {
+            "task_id": self.item_id,
+            "status": "SUCCESS" if self.success else "FAILURE",
+            "result": fields,
+            "traceback": None,
+            "children": [],
+            "date_done": finished_at,
+        }
+        return json.dumps(meta)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        fields = json.loads(text)["result"]
+        for name in ("exc_type", "exc_module", "exc_message"):
+            fields.pop(name, None)
+        error = fields.pop("error")
+        return cls(
+            **fields | {"failures": failures(fields["failures"])},
+            error=Failure(**error) if error else None,
+        )
+
+
+def failures(records: Sequence[dict[str, str]]) -> tuple[Failure, ...]:
+    """Failures from their JSON objects."""
+    return tuple(Failure(**record) for record in records)

@@ -1,0 +1,345 @@
+"""The ledger's rules, each against a real Redis."""
+
+import time
+from dataclasses import replace
+
+import pytest
+import redis
+
+from tasks.connection import connect
+from tasks.errors import UnknownRun
+from tasks.intake.prompts import Prompt
+from tasks.ledger import keys
+from tasks.ledger.ledger import Claim, Ledger, new_token
+from tasks.runs import Runs
+from tasks.work import Bundle, Failure, Manifest, Params, Result, item_id, queue_of
+
+QUEUE = queue_of("m")
+FAILURE = Failure("a", "timeout", "silent")
+
+
+def manifest(run_id: str = "r1", **changes: object) -> Manifest:
+    prompts = tuple(Prompt(name, f"{name}?") for name in ("one", "two", "three"))
+    return replace(Manifest(run_id, prompts, ("m",), Params()), **changes)  # type: ignore[arg-type]
+
+
+def bundle(file: str = "a.txt", items: int = 3, **changes: object) -> Bundle:
+    return replace(Bundle(file, f"hash of {file}", "m", tuple(range(items))), **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ledger(redis_url: str) -> Ledger:
+    return Ledger(connect(redis_url), lease_s=0.4)
+
+
+@pytest.fixture
+def runs(ledger: Ledger) -> Runs:
+    return Runs(ledger)
+
+
+def start(ledger: Ledger, *bundles: Bundle, run_id: str = "r1", done: bool = True, **changes: object) -> str:
+    ledger.create(manifest(run_id, **changes), f"same {run_id}", "me", fresh=False)
+    ledger.add(run_id, "me", 1, 0, [(one, queue_of(one.model)) for one in bundles])
+    if done:
+        ledger.submitted(run_id, "me")
+    return run_id
+
+
+def claim(ledger: Ledger, host: str = "a", *, number: int = 0, alone: bool = False, run_id: str = "r1") -> Claim | None:
+    return ledger.claim(run_id, [number], QUEUE, new_token(host), host, alone=alone)
+
+
+def answer(of: Claim, item: int, text: str = "yes", host: str = "a") -> Result:
+    return Result(item_id(of.run_id, of.number, item), host, 1, answer=text)
+
+
+def wait_for_lease(ledger: Ledger, run_id: str = "r1") -> None:
+    """Until the steward takes something back (the quiet time after its first tick included)."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        ledger.expire(run_id)
+        if not ledger.redis.hget(keys.bundle_prefix(run_id) + "0", "holder"):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the lease never ended")
+
+
+def test_a_bundle_has_one_holder(ledger: Ledger) -> None:
+    """A second invitation for a held bundle is refused; the holder itself may ask again."""
+    start(ledger, bundle())
+    first = claim(ledger)
+    assert first
+    assert first.items == (0, 1, 2)
+    assert claim(ledger, "b") is None
+    again = ledger.claim("r1", [0], QUEUE, first.token, "a", alone=False)
+    assert again
+    assert again.token == first.token
+
+
+def test_any_invitation_serves_any_due_bundle_of_its_queue(ledger: Ledger) -> None:
+    """An invitation for a bundle that is taken grants the next one that is due in the same queue."""
+    start(ledger, bundle(), bundle("b.txt", model="other"), bundle("c.txt"))
+    assert claim(ledger)
+    second = claim(ledger, "b", number=0)
+    assert second
+    assert second.number == 2
+
+
+def test_first_result_wins_and_counts_once(ledger: Ledger, runs: Runs) -> None:
+    """Two holders commit the same item: the first result stays, the second is late, one is counted."""
+    start(ledger, bundle())
+    first = claim(ledger)
+    assert first
+    assert ledger.commit(first, 0, answer(first, 0, "first"), 1) == ("first", "held")
+    assert ledger.commit(first, 0, answer(first, 0, "second"), 1)[0] == "late"
+    assert runs.results("r1", [(0, 0)])[0].answer == "first"  # type: ignore[union-attr]
+    assert runs.status("r1").successful == 1
+
+
+def test_a_result_is_an_ordinary_celery_result(ledger: Ledger, redis_url: str) -> None:
+    """AsyncResult gives a success, and raises for a failure."""
+    from celery import Celery
+
+    start(ledger, bundle())
+    held = claim(ledger)
+    assert held
+    ledger.commit(held, 0, answer(held, 0, "42"), 1)
+    ledger.commit(held, 1, Result(item_id("r1", 0, 1), "a", 1, error=FAILURE), 2)
+    app = Celery(broker=redis_url, backend=redis_url)
+    assert app.AsyncResult("r1-0-0").get(timeout=2)["answer"] == "42"
+    assert app.AsyncResult("r1-0-1").state == "FAILURE"
+    with pytest.raises(Exception, match="silent"):
+        app.AsyncResult("r1-0-1").get(timeout=2)
+
+
+def test_a_run_is_done_when_nothing_is_owed(ledger: Ledger, runs: Runs) -> None:
+    """The last commit ends the run, takes its bundles off, and leaves only what reading it needs."""
+    start(ledger, bundle(items=2))
+    held = claim(ledger)
+    assert held
+    ledger.commit(held, 0, answer(held, 0), 1)
+    assert runs.status("r1").state == "open"
+    assert ledger.commit(held, 1, answer(held, 1), None) == ("first", "done")
+    status = runs.status("r1")
+    assert (status.state, status.successful, status.held, status.waiting) == ("done", 2, 0, {})
+    left = {key.split(":")[1] for key in ledger.redis.keys("llmq:*")}
+    assert left == {"run", "plan", "counts", "done", "runs", "same", "ended"}
+
+
+def test_an_ended_lease_makes_the_bundle_due_again(ledger: Ledger) -> None:
+    """What its holder no longer renews goes to another, without the items that have a result."""
+    start(ledger, bundle())
+    first = claim(ledger)
+    assert first
+    ledger.commit(first, 0, answer(first, 0), 1)
+    wait_for_lease(ledger)
+    second = claim(ledger, "b")
+    assert second
+    assert second.items == (1, 2)
+    assert ledger.renew([first], "a") == ["lost"]
+    assert ledger.commit(first, 1, answer(first, 1, "late but paid"), 2) == ("first", "lost")
+    assert ledger.commit(second, 1, answer(second, 1), 2) == ("late", "held")
+
+
+def test_renewed_leases_last(ledger: Ledger) -> None:
+    """A holder that renews keeps its bundle through many leases."""
+    start(ledger, bundle())
+    held = claim(ledger)
+    assert held
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        assert ledger.renew([held], "a") == ["held"]
+        ledger.expire("r1")
+        time.sleep(0.1)
+    assert claim(ledger, "b") is None
+
+
+def test_a_steward_that_was_away_lets_holders_renew_first(ledger: Ledger) -> None:
+    """After an outage nothing is taken back for one lease."""
+    start(ledger, bundle())
+    held = claim(ledger)
+    assert held
+    ledger.redis.hset(keys.TICK, mapping={"last": 1, "quiet_until": 1})
+    time.sleep(0.5)
+    ledger.expire("r1")
+    assert ledger.renew([held], "a") == ["held"]
+
+
+def test_deaths_name_the_item_that_ran(ledger: Ledger) -> None:
+    """A holder that dies with an item running makes it a suspect; a commit clears the suspicion."""
+    start(ledger, bundle())
+    first = claim(ledger)
+    assert first
+    ledger.commit(first, 0, answer(first, 0), 1)
+    wait_for_lease(ledger)
+    second = claim(ledger, "b")
+    assert second
+    assert (second.suspect, second.deaths) == (1, 1)
+    ledger.commit(second, 1, answer(second, 1), 2)
+    ledger.release(second)
+    third = claim(ledger)
+    assert third
+    assert (third.suspect, third.deaths) == (None, 0)
+
+
+def test_a_failed_bundle_goes_elsewhere_first(ledger: Ledger) -> None:
+    """Where it failed it is not granted again while others can; alone, it is."""
+    start(ledger, bundle())
+    held = claim(ledger)
+    assert held
+    assert ledger.release(held, elsewhere_s=30, item=0, failure=FAILURE) == "released"
+    assert claim(ledger, "a") is None
+    other = claim(ledger, "b")
+    assert other
+    assert other.failures == {0: (FAILURE,)}
+    ledger.release(other)
+    assert claim(ledger, "a", alone=True)
+
+
+def test_backoff_delays(ledger: Ledger) -> None:
+    """A bundle given back with a pause is due after it, not before."""
+    start(ledger, bundle())
+    held = claim(ledger)
+    assert held
+    ledger.release(held, backoff_s=0.3)
+    assert claim(ledger, "b") is None
+    time.sleep(0.35)
+    assert claim(ledger, "b")
+
+
+def test_max_concurrent_holds(ledger: Ledger) -> None:
+    """No more bundles of a run are held at once than it allows."""
+    start(ledger, bundle(), bundle("b.txt"), bundle("c.txt"), max_concurrent=2)
+    held = [claim(ledger, number=n) for n in range(3)]
+    assert [one is not None for one in held] == [True, True, False]
+    ledger.release(held[0])  # type: ignore[arg-type]
+    assert claim(ledger, number=2)
+
+
+def test_copies_wait_for_their_original(ledger: Ledger) -> None:
+    """A bundle behind another is due when that one is done, and at once if it is done already."""
+    copy = bundle("copy.txt", copies=((0, 0), (0, 1), (0, 2)))
+    start(ledger, bundle(), copy, done=False)
+    first = claim(ledger)
+    assert first
+    assert claim(ledger, "b", number=1) is None
+    for item, following in ((0, 1), (1, 2), (2, None)):
+        ledger.commit(first, item, answer(first, item), following)
+    assert claim(ledger, "b", number=1)
+    ledger.add("r1", "me", 2, 2, [(copy, QUEUE)])
+    assert claim(ledger, "b", number=2)
+
+
+def test_cancel_owes_nothing_and_keeps_what_was_paid(ledger: Ledger, runs: Runs) -> None:
+    """A cancelled run has no bundles; a late result of one that ran is still kept."""
+    start(ledger, bundle(), bundle("b.txt"))
+    held = claim(ledger)
+    assert held
+    assert ledger.cancel("r1") == 2
+    assert ledger.cancel("r1") == -1
+    assert runs.status("r1").state == "cancelled"
+    assert ledger.renew([held], "a") == ["gone"]
+    assert claim(ledger, number=1) is None
+    assert ledger.commit(held, 0, answer(held, 0), 1) == ("first", "gone")
+    assert runs.results("r1", [(0, 0)])[0] is not None
+
+
+def test_the_same_request_finds_the_open_run(ledger: Ledger) -> None:
+    """Open: found. Fresh, or ended: a new one."""
+    start(ledger, bundle(items=1))
+    assert ledger.create(manifest("r2"), "same r1", "you", fresh=False) == "r1"
+    assert ledger.create(manifest("r3"), "same r1", "you", fresh=True) == "r3"
+    held = claim(ledger)
+    assert held
+    ledger.commit(held, 0, answer(held, 0), None)
+    assert ledger.create(manifest("r4"), "same r1", "you", fresh=False) == "r3"
+
+
+def test_an_interrupted_submission_is_incomplete_and_goes_on(ledger: Ledger, runs: Runs) -> None:
+    """One command submits at a time; when it is gone, the next one takes over where it stopped."""
+    start(ledger, bundle(), done=False)
+    assert runs.status("r1").state == "submitting"
+    assert ledger.resume("r1", "you") == ("busy", 0)
+    time.sleep(0.5)
+    assert runs.status("r1").state == "incomplete"
+    assert ledger.resume("r1", "you") == ("yours", 1)
+    assert ledger.add("r1", "me", 2, 1, [(bundle("b.txt"), QUEUE)]) == "lost"
+    assert ledger.add("r1", "you", 2, 1, [(bundle("b.txt"), QUEUE)]) == "added"
+    assert ledger.add("r1", "you", 2, 1, [(bundle("b.txt"), QUEUE)]) == "added"  # said twice
+    assert runs.status("r1").total == 6
+    assert ledger.submitted("r1", "you") == "submitted"
+    assert ledger.resume("r1", "me")[0] == "submitted"
+
+
+def test_a_new_worker_takes_back_what_its_predecessor_held(ledger: Ledger) -> None:
+    """A host that comes back at once need not wait for the lease of its dead worker."""
+    start(ledger, bundle())
+    assert claim(ledger)
+    assert ledger.reap("a", "another") == 1
+    assert claim(ledger, "b")
+
+
+def test_two_runs_do_not_disturb_each_other(ledger: Ledger, runs: Runs) -> None:
+    """Cancelling one leaves the other as it was."""
+    start(ledger, bundle())
+    start(ledger, bundle(), run_id="r2")
+    assert claim(ledger, run_id="r2")
+    ledger.cancel("r1")
+    assert runs.status("r2").held == 1
+    assert runs.open_ids() == ["r2"]
+
+
+def test_removing_a_run_gives_everything_back(ledger: Ledger, runs: Runs) -> None:
+    """Nothing of it is left but what does not belong to it; its late results are refused."""
+    start(ledger, bundle(items=1))
+    held = claim(ledger)
+    assert held
+    ledger.commit(held, 0, answer(held, 0), None)
+    runs.keep("r1", 0)
+    assert {key for key in ledger.redis.keys("*") if "r1" in key} == set()
+    assert ledger.commit(held, 0, answer(held, 0), None) == ("unknown", "gone")
+    with pytest.raises(UnknownRun):
+        runs.status("r1")
+
+
+def test_adoption_after_redis_lost_its_last_second(ledger: Ledger, redis_client: redis.Redis) -> None:
+    """Redis came back without the claim: who still works keeps the bundle."""
+    start(ledger, bundle())
+    before = {key: redis_client.dump(key) for key in ("llmq:bundle:r1:0", "llmq:counts:r1", "llmq:owed:r1")}
+    held = claim(ledger)
+    assert held
+    counts = ledger.redis.hgetall(keys.counts("r1"))
+    for key, value in before.items():
+        redis_client.restore(key, 0, value, replace=True)
+    assert ledger.renew([held], "a") == ["held"]
+    assert ledger.redis.hgetall(keys.counts("r1")) == counts
+
+
+def test_a_renewal_that_crosses_a_release_holds_nothing(ledger: Ledger) -> None:
+    """Given back is given back, even if a renewal was already on its way."""
+    start(ledger, bundle())
+    held = claim(ledger)
+    assert held
+    ledger.release(held)
+    assert ledger.renew([held], "a") == ["lost"]
+    assert claim(ledger, "b")
+
+
+def test_one_steward_leads(ledger: Ledger) -> None:
+    """The lead passes on when it is not renewed, or at once by resigning."""
+    assert ledger.lead("x", 0.3)
+    assert not ledger.lead("y", 0.3)
+    time.sleep(0.35)
+    assert ledger.lead("y", 5)
+    ledger.lead("y", 0)
+    assert ledger.lead("x", 5)
+
+
+def test_a_patient_ledger_waits(redis_url: str) -> None:
+    """Its closing ends the wait with an error that names Redis."""
+    from tasks.errors import BrokerUnreachable
+
+    ledger = Ledger(redis.Redis(port=1, socket_connect_timeout=0.1), patient=True)
+    ledger.closing.set()
+    with pytest.raises(BrokerUnreachable):
+        ledger.cancel("r1")
