@@ -1,0 +1,50 @@
+"""`--dry-run`: what would be done, and what does not fit."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tasks.forecast import Able, PaperForecast
+    from tasks.request import Asked
+
+
+def say_forecast(asked: "Asked", hosts: "Sequence[Able]", *, as_json: bool) -> int:
+    """Print the forecast. Returns 0, or 1 where some paper cannot be read or is refused."""
+    from tasks.forecast import papers
+
+    rows = list(papers(asked, hosts))
+    split = asked.manifest.params.overflow == "split"
+    bad = [row for row in rows if row.error or (hosts and not row.fits and not split)]
+    items = max(len(asked.files), 1) * len(asked.manifest.prompts) * max(len(asked.manifest.models), 1)
+    if as_json:
+        head = {
+            "papers": len(rows),
+            "prompts": len(asked.manifest.prompts),
+            "items": items,
+            "hosts": [asdict(host) for host in hosts],
+            "files_skipped": list(asked.manifest.skipped),
+        }
+        click.echo(json.dumps(head | {"rows": [asdict(row) for row in rows]}))
+        return 1 if bad else 0
+    for row in rows:
+        click.echo(f"{row.name}: {_verdict(row, split, bool(hosts))}")
+    for skipped in asked.manifest.skipped:
+        click.echo(f"skipped {skipped}")
+    who = ", ".join(f"{host.id} (window {host.window or 'unknown'})" for host in hosts) or "no live host yet"
+    click.echo(f"{len(rows)} papers, {items} items, about {sum(row.tokens for row in rows)} tokens of paper; by {who}")
+    return 1 if bad else 0
+
+
+def _verdict(row: "PaperForecast", split: bool, hosts_known: bool) -> str:
+    if row.error:
+        return f"cannot be read, {row.error}"
+    need = f"about {row.tokens} tokens, needs a window of {row.needs}"
+    if not hosts_known:
+        return need
+    if row.fits:
+        return f"{need}: fits {', '.join(row.fits)}"
+    return f"{need}: fits no host, {'read in parts' if split else 'refused (--overflow split reads it in parts)'}"

@@ -1,0 +1,95 @@
+"""Options that several commands share, and the settings they amount to."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from tasks.request import Asked
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+_WORK = (
+    click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path)),
+    click.option("--fleet", type=_FILE, help="The fleet file (fleet.toml or the seed's workers.json)."),
+    click.option("--preset", "presets", multiple=True, help="A named list of prompts; default: research."),
+    click.option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT", help="A prompt of your own."),
+    click.option("--prompt-file", "prompt_files", multiple=True, type=_FILE, help="Prompts from a file."),
+    click.option("--model", "models", multiple=True, metavar="NAME", help="Answer with this model; each of several."),
+    click.option("--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="Most tokens an answer."),
+    click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True),
+    click.option("--seed", type=int, help="For sampling, where the engine takes one."),
+    click.option(
+        "--overflow",
+        type=click.Choice(["split", "error"]),
+        default="split",
+        show_default=True,
+        help="A paper that fits no window: read it in parts, or refuse it.",
+    ),
+    click.option("--max-concurrent", type=click.IntRange(1), metavar="N", help="Papers of this run at work at once."),
+    click.option("--name", help="A name to find the run by."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N papers."),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and what does not fit."),
+    click.option("--fresh", is_flag=True, help="Start anew even if the same run is open."),
+)
+
+
+def work_options(command: F) -> F:
+    """What `run` and `submit` have in common."""
+    for option in reversed(_WORK):
+        command = option(command)
+    return command
+
+
+def output_option(command: F) -> F:
+    return click.option(
+        "-o",
+        "--output",
+        "outputs",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Write results here: .json, .jsonl or .csv. Repeatable.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
+
+
+def run_argument(command: F) -> F:
+    return click.argument("run", metavar="RUN", default="latest")(command)
+
+
+def to_asked(
+    paths: tuple[Path, ...],
+    presets: tuple[str, ...],
+    prompts: tuple[str, ...],
+    prompt_files: tuple[Path, ...],
+    models: tuple[str, ...],
+    max_tokens: int,
+    temperature: float,
+    seed: int | None,
+    overflow: str,
+    max_concurrent: int | None,
+    name: str | None,
+    limit: int | None,
+) -> "Asked":
+    """What the work options ask for. Raises InputError."""
+    from tasks.request import asked
+    from tasks.work import Params
+
+    return asked(
+        paths,
+        presets=presets,
+        prompts=prompts,
+        prompt_files=prompt_files,
+        models=models,
+        params=Params(max_tokens, temperature, seed, overflow),
+        name=name,
+        max_concurrent=max_concurrent,
+        limit=limit,
+    )

@@ -1,0 +1,70 @@
+"""Following a run to its end and saying how it ended; shared by `run`, `submit --wait` and `watch`."""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from cli.progress import Progress
+    from tasks.session import Session
+
+
+def follow_to_end(work: "Session", run_id: str, outputs: Sequence[Path], progress: "Progress") -> None:
+    """Show the run until it has ended; JSONL outputs grow as results land."""
+    from tasks.follow import Landing, follow
+
+    with ExitStack() as stack:
+        landings = [Landing(work.runs, run_id, path) for path in outputs if path.suffix.lower() == ".jsonl"]
+        for landing in landings:
+            stack.callback(landing.close)
+        for view in follow(work.ledger, run_id):
+            progress.show(view)
+            for landing in landings:
+                landing.write(view.status, last=view.status.ended)
+
+
+def write_outputs(work: "Session", run_id: str, outputs: Sequence[Path]) -> None:
+    """All files that are not written yet. Every one is tried; then the first failure is raised."""
+    from tasks.errors import OutputError
+    from tasks.report.collect import report
+    from tasks.report.write import write
+
+    made = report(work.runs, run_id)
+    failure: OutputError | None = None
+    for path in outputs:
+        try:
+            write(made, made.rows, path)
+        except OutputError as error:
+            failure = failure or error
+    if failure:
+        raise failure
+
+
+def say_outcome(work: "Session", run_id: str, outputs: Sequence[Path], *, as_json: bool) -> int:
+    """The end of a run on stdout. Returns the exit code: 0, or 1 with failed items."""
+    from tasks.report.collect import report
+
+    summary = report(work.runs, run_id).summary()
+    if as_json:
+        click.echo(json.dumps(summary | {"outputs": [str(path) for path in outputs]}))
+    else:
+        click.echo(_sentence(summary))
+        for path in outputs:
+            click.echo(f"results: {path}")
+        if not outputs:
+            click.echo(f"results: llmq results {run_id} -o results.json")
+        if summary["failed"]:
+            click.echo(f"what failed, and why: llmq results {run_id} --failed")
+    return 1 if summary["failed"] else 0
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    parts = [f"{summary['successful']} of {summary['total_tasks']} answered"]
+    parts += [f"{summary['failed']} failed"] if summary["failed"] else []
+    parts += [f"{summary['cut']} cut at --max-tokens"] if summary["cut"] else []
+    parts += [f"{len(summary['files_skipped'])} files skipped"] if summary["files_skipped"] else []
+    return f"run {summary['run_id']} {summary['state']}: {', '.join(parts)}, in {summary['total_time_seconds']:.1f} s"

@@ -1,0 +1,118 @@
+"""How a run goes, for people: one live line on a terminal, plain lines elsewhere. Always on stderr."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+if TYPE_CHECKING:
+    from tasks.follow import View
+
+PLAIN_EVERY_S = 10.0
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min`, `2 h 5 min`"""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def describe(view: "View") -> str:
+    """A view in one line, without counts of items done."""
+    parts = []
+    if view.rates:
+        rates = sorted(view.rates.items(), key=lambda pair: -pair[1])
+        parts.append(", ".join(f"{host} {_rate(rate)}" for host, rate in rates[:6]))
+    parts += [f"waiting for a host that serves {queue.removeprefix('llmq.model.')}" for queue in view.waiting_for()]
+    parts += [f"{host.id} is down: {host.trouble}" for host in view.hosts if host.trouble]
+    if view.status.state == "submitting":
+        parts.append("still reading papers")
+    elif view.status.state == "incomplete":
+        parts.append("its submission broke off: give the same command again")
+    elif view.eta_s is not None and not view.status.ended:
+        parts.append(f"about {duration(view.eta_s)} left")
+    return " · ".join(parts)
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:.1f}/s" if per_s >= 1 else f"{per_s * 60:.1f}/min"
+
+
+def counts(view: "View") -> str:
+    """`120/500 items, 2 failed`"""
+    status = view.status
+    failed = f", {status.failed} failed" if status.failed else ""
+    return f"{status.finished}/{status.total} items{failed}"
+
+
+class Progress:
+    """Shows views and notes; a context manager, so that the terminal is left as it was."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+        self._task: Any = None
+        self._next_line = 0.0
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty() and not self._quiet:
+            self._bar = _bar()
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def note(self, text: str) -> None:
+        """Something worth a line of its own, said once."""
+        if text != self._last and not self._quiet:
+            self._last = text
+            (self._bar.console.print if self._bar else _say)(text)
+
+    def show(self, view: "View") -> None:
+        if self._bar:
+            self._draw(view)
+        elif not self._quiet and (view.status.ended or time.monotonic() >= self._next_line):
+            self._next_line = time.monotonic() + PLAIN_EVERY_S
+            rest = describe(view)
+            _say(f"{counts(view)}{' · ' if rest else ''}{rest}")
+
+    def _draw(self, view: "View") -> None:
+        status = view.status
+        if self._task is None:
+            self._task = self._bar.add_task("", total=None, failed="", rest="")
+        failed = f" [red]{status.failed} failed[/]" if status.failed else ""
+        self._bar.update(
+            self._task,
+            total=status.total or None,
+            completed=status.finished,
+            failed=failed,
+            rest=describe(view),
+        )
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    return Bar(
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("items{task.fields[failed]}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[rest]}", markup=False),
+        console=Console(stderr=True),
+    )
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

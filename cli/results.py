@@ -1,0 +1,58 @@
+"""`llmq results`: a run's results, as files or on the screen."""
+
+from pathlib import Path
+
+import click
+
+from cli.options import json_option, output_option, run_argument
+
+
+@click.command(short_help="A run's results, as files or on the screen.")
+@run_argument
+@output_option
+@json_option
+@click.option("--failed", is_flag=True, help="Only items that failed, with their reasons.")
+@click.pass_context
+def results(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bool, failed: bool) -> None:
+    """Write RUN's results (default: the latest) to files, or print them. An open run gives what it has.
+
+    \b
+    llmq results -o results.json -o results.csv
+    llmq results 3f9a --failed
+    """
+    from tasks.report.collect import only_failed, report
+    from tasks.report.write import check_outputs, write, write_json
+    from tasks.session import session
+    from tasks.settings import read_settings
+
+    check_outputs(outputs)
+    settings = read_settings()
+    with session(settings) as on:
+        made = report(on.runs, on.runs.find(run))
+
+        def rows():  # type: ignore[no-untyped-def]
+            return only_failed(made.rows()) if failed else made.rows()
+
+        for path in outputs:
+            write(made, rows, path)
+            click.echo(f"results: {path}", err=True)
+        if as_json:
+            write_json(made, rows(), click.get_text_stream("stdout"))
+        elif not outputs:
+            _print(rows())
+        if made.status.ended:
+            on.runs.keep(made.manifest.run_id, int(settings.result_ttl_days * 86400))
+
+
+def _print(rows) -> None:  # type: ignore[no-untyped-def]
+    for row in rows:
+        where = f"{row.file or '-'} · {row.prompt_name}"
+        if row.result is None:
+            click.echo(f"{where}: not yet")
+        elif row.result.error:
+            click.echo(f"{where}: FAILED {row.result.error.type}: {row.result.error.message}")
+        else:
+            click.echo(f"{where} ({row.result.host}, {row.result.model}):\n{row.result.answer}\n")
+
+
+COMMANDS = (results,)

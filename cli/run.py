@@ -1,0 +1,120 @@
+"""`llmq run`: everything on this machine, from papers to results."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import json_option, output_option, to_asked, work_options
+
+if TYPE_CHECKING:
+    from tasks.request import Asked
+    from tasks.settings import Settings
+    from worker_agent.config import Host
+
+
+@click.command(short_help="Everything here: Redis, a worker per host, results.")
+@work_options
+@output_option
+@json_option
+@click.option("--simulate", is_flag=True, help="Use simulated engines; every result says so.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    fleet: Path | None,
+    dry_run: bool,
+    fresh: bool,
+    outputs: tuple[Path, ...],
+    as_json: bool,
+    simulate: bool,
+    **work: Any,
+) -> None:
+    """Answer every prompt for every paper, with a worker for each host of the fleet.
+
+    The fleet is --fleet, LLMQ_FLEET, llmq.toml, ./fleet.toml or ./workers.json, else the engines found on
+    this machine. Ctrl-C pauses: finished answers are kept and the same command goes on.
+
+    \b
+    llmq run papers/ --preset research -o results.json -o results.csv
+    llmq run papers/ -p "What is the main contribution of {filename}?" --fleet fleet.toml
+    """
+    from tasks.report.write import check_outputs
+    from tasks.settings import read_settings
+
+    check_outputs(outputs)
+    settings = read_settings({"fleet": fleet})
+    asked = to_asked(**work)
+    with _hosts(settings, fleet, simulate) as hosts:
+        if dry_run:
+            from cli.forecast import say_forecast
+            from tasks.forecast import able_of_fleet
+
+            ctx.exit(say_forecast(asked, able_of_fleet(hosts, asked.manifest.models), as_json=as_json))
+        ctx.exit(_run(settings, asked, hosts, outputs, fresh=fresh, as_json=as_json))
+
+
+@contextmanager
+def _hosts(settings: "Settings", fleet: Path | None, simulate: bool) -> "Iterator[tuple[Host, ...]]":
+    """The hosts of the run. Raises ConfigError where there is none."""
+    from tasks.fleet import hosts_of, simulated
+    from tasks.settings import find_fleet
+    from worker_agent.errors import ConfigError
+
+    with ExitStack() as stack:
+        hosts = stack.enter_context(simulated()) if simulate else hosts_of(find_fleet(settings, fleet))
+        if not hosts:
+            raise ConfigError(
+                "no LLM server answers on this machine and there is no fleet file. Start one (LM Studio, Ollama, "
+                "llama.cpp), name your machines with --fleet, or see llmq work with simulated engines: "
+                "llmq run --simulate ..."
+            )
+        yield hosts
+
+
+def _run(
+    settings: "Settings",
+    asked: "Asked",
+    hosts: "tuple[Host, ...]",
+    outputs: tuple[Path, ...],
+    *,
+    fresh: bool,
+    as_json: bool,
+) -> int:
+    from cli.outcome import follow_to_end, say_outcome, write_outputs
+    from cli.progress import Progress
+    from tasks.fleet import workers
+    from tasks.session import session
+    from tasks.submit import submit
+
+    outputs = outputs or _default_outputs(asked.manifest.name or asked.manifest.run_id)
+    with session(settings, patient=True) as work, Progress(quiet=as_json) as progress:
+        try:
+            with workers(hosts, work.client, settings) as fleet:
+                fleet.wait_up(work.client, progress.note)
+                fleet.check_models(asked.manifest.models)
+                for host_id, why in fleet.down.items():
+                    progress.note(f"{host_id} is down and left out for now: {why}")
+                started = submit(
+                    work.ledger,
+                    work.texts,
+                    asked.manifest,
+                    asked.files,
+                    fresh=fresh,
+                    on_start=lambda one: progress.note(("goes on with" if one.continued else "started") + f" run {one.run_id}"),
+                )
+                follow_to_end(work, started.run_id, outputs, progress)
+        except KeyboardInterrupt:
+            progress.note("paused; the answers so far are kept, the same command goes on")
+            raise
+        write_outputs(work, started.run_id, [path for path in outputs if path.suffix.lower() != ".jsonl"])
+        return say_outcome(work, started.run_id, outputs, as_json=as_json)
+
+
+def _default_outputs(name: str) -> tuple[Path, ...]:
+    """Where results go when nobody says."""
+    return tuple(Path("llmq-results") / f"{name}{suffix}" for suffix in (".json", ".csv"))
+
+
+COMMANDS = (run,)

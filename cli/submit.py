@@ -1,0 +1,99 @@
+"""`llmq submit`: enqueue a run for workers that live elsewhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.options import json_option, output_option, to_asked, work_options
+
+
+@click.command(short_help="Enqueue a run and print its id.")
+@work_options
+@output_option
+@json_option
+@click.option("--wait", is_flag=True, help="Follow the run to its end.")
+@click.pass_context
+def submit(
+    ctx: click.Context,
+    fleet: Path | None,
+    dry_run: bool,
+    fresh: bool,
+    outputs: tuple[Path, ...],
+    as_json: bool,
+    wait: bool,
+    **work: Any,
+) -> None:
+    """Put every paper x prompt into the queue. Workers (`llmq worker`) take it from there.
+
+    \b
+    llmq submit papers/ --preset research
+    llmq submit papers/ -p "List the data sets used." --wait -o results.csv
+    """
+    from tasks.report.write import check_outputs
+    from tasks.session import session
+    from tasks.settings import read_settings
+
+    if outputs and not wait:
+        raise click.UsageError("-o needs --wait; or later: llmq results RUN -o FILE")
+    check_outputs(outputs)
+    settings = read_settings({"fleet": fleet})
+    asked = to_asked(**work)
+    with session(settings) as on:
+        if dry_run:
+            from cli.forecast import say_forecast
+            from tasks.forecast import able_of_records
+            from tasks.hosts import live_hosts
+
+            able = able_of_records(live_hosts(on.client), asked.manifest.models)
+            ctx.exit(say_forecast(asked, able, as_json=as_json))
+        ctx.exit(_submit(on, asked, outputs, fresh=fresh, wait=wait, as_json=as_json))
+
+
+def _submit(on: Any, asked: Any, outputs: tuple[Path, ...], *, fresh: bool, wait: bool, as_json: bool) -> int:
+    from cli.progress import Progress
+    from tasks.submit import Submitted
+    from tasks.submit import submit as send
+
+    with Progress(quiet=as_json) as progress:
+
+        def start(one: Submitted) -> None:
+            progress.note(("goes on with" if one.continued else "started") + f" run {one.run_id}")
+
+        started = send(on.ledger, on.texts, asked.manifest, asked.files, fresh=fresh, on_start=start)
+        _warn_if_nobody(on, started.run_id, progress)
+        if wait:
+            return wait_for_end(on, started.run_id, outputs, progress, as_json=as_json)
+    status = on.runs.status(started.run_id)
+    if as_json:
+        click.echo(json.dumps({"run_id": started.run_id, "continued": started.continued, "total_tasks": status.total}))
+    else:
+        click.echo(started.run_id)
+        click.echo(f"{status.total} items; follow: llmq watch {started.run_id}", err=True)
+    return 0
+
+
+def wait_for_end(on: Any, run_id: str, outputs: tuple[Path, ...], progress: Any, *, as_json: bool) -> int:
+    """Follow a run, write its results, say how it ended. Returns the exit code."""
+    from cli.outcome import follow_to_end, say_outcome, write_outputs
+
+    try:
+        follow_to_end(on, run_id, outputs, progress)
+    except KeyboardInterrupt:
+        progress.note(f"let go; the run goes on: llmq watch {run_id}")
+        raise
+    write_outputs(on, run_id, [path for path in outputs if path.suffix.lower() != ".jsonl"])
+    return say_outcome(on, run_id, outputs, as_json=as_json)
+
+
+def _warn_if_nobody(on: Any, run_id: str, progress: Any) -> None:
+    from tasks.hosts import live_hosts, serving
+
+    hosts = live_hosts(on.client)
+    for queue in on.runs.status(run_id).waiting:
+        if not serving(hosts, queue):
+            progress.note(f"no live worker takes {queue.removeprefix('llmq.model.')} yet; the work waits (llmq worker)")
+
+
+COMMANDS = (submit,)
