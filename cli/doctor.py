@@ -38,10 +38,12 @@ def doctor(ctx: click.Context, fleet: Path | None, as_json: bool) -> None:
     redis_answers = not any(one.what == "redis" and not one.ok for one in findings)
     examined = list(checks.examine_all(hosts, checks.records(settings) if redis_answers else {}))
     if as_json:
-        click.echo(json.dumps({"findings": [asdict(f) for f in findings], "hosts": [asdict(h) for h in examined]}))
+        click.echo(
+            json.dumps({"findings": [asdict(f) for f in findings], "hosts": [asdict(h) for h in examined]})
+        )
     else:
         _print(findings, examined)
-    healthy = all(one.ok for one in (*findings, *examined)) and bool(examined)
+    healthy = all(f.ok for f in findings) and all(h.ok for h in examined) and bool(examined)
     ctx.exit(0 if healthy else 1 if redis_answers else 3)
 
 

@@ -34,8 +34,9 @@ def say_forecast(asked: "Asked", hosts: "Sequence[Able]", *, as_json: bool) -> i
         click.echo(f"{row.name}: {_verdict(row, split, bool(hosts))}")
     for skipped in asked.manifest.skipped:
         click.echo(f"skipped {skipped}")
+    tokens = sum(row.tokens for row in rows)
     who = ", ".join(f"{host.id} (window {host.window or 'unknown'})" for host in hosts) or "no live host yet"
-    click.echo(f"{len(rows)} papers, {items} items, about {sum(row.tokens for row in rows)} tokens of paper; by {who}")
+    click.echo(f"{len(rows)} papers, {items} items, about {tokens} tokens of paper; by {who}")
     return 1 if bad else 0
 
 
@@ -47,4 +48,5 @@ def _verdict(row: "PaperForecast", split: bool, hosts_known: bool) -> str:
         return need
     if row.fits:
         return f"{need}: fits {', '.join(row.fits)}"
-    return f"{need}: fits no host, {'read in parts' if split else 'refused (--overflow split reads it in parts)'}"
+    follows = "read in parts" if split else "refused (--overflow split reads it in parts)"
+    return f"{need}: fits no host, {follows}"

@@ -19,8 +19,12 @@ _WORK = (
     click.option("--preset", "presets", multiple=True, help="A named list of prompts; default: research."),
     click.option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT", help="A prompt of your own."),
     click.option("--prompt-file", "prompt_files", multiple=True, type=_FILE, help="Prompts from a file."),
-    click.option("--model", "models", multiple=True, metavar="NAME", help="Answer with this model; each of several."),
-    click.option("--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="Most tokens an answer."),
+    click.option(
+        "--model", "models", multiple=True, metavar="NAME", help="Answer with this model; each of several."
+    ),
+    click.option(
+        "--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="Most tokens an answer."
+    ),
     click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True),
     click.option("--seed", type=int, help="For sampling, where the engine takes one."),
     click.option(
@@ -30,7 +34,9 @@ _WORK = (
         show_default=True,
         help="A paper that fits no window: read it in parts, or refuse it.",
     ),
-    click.option("--max-concurrent", type=click.IntRange(1), metavar="N", help="Papers of this run at work at once."),
+    click.option(
+        "--max-concurrent", type=click.IntRange(1), metavar="N", help="Papers of this run at work at once."
+    ),
     click.option("--name", help="A name to find the run by."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N papers."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and what does not fit."),

@@ -67,4 +67,5 @@ def _sentence(summary: dict[str, Any]) -> str:
     parts += [f"{summary['failed']} failed"] if summary["failed"] else []
     parts += [f"{summary['cut']} cut at --max-tokens"] if summary["cut"] else []
     parts += [f"{len(summary['files_skipped'])} files skipped"] if summary["files_skipped"] else []
-    return f"run {summary['run_id']} {summary['state']}: {', '.join(parts)}, in {summary['total_time_seconds']:.1f} s"
+    seconds = summary["total_time_seconds"]
+    return f"run {summary['run_id']} {summary['state']}: {', '.join(parts)}, in {seconds:.1f} s"

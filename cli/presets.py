@@ -24,10 +24,8 @@ def presets(name: str | None, as_json: bool) -> None:
     from tasks.intake.prompt_files import load_preset, load_presets
     from tasks.request import preset_folders
 
-    if name:
-        chosen = (load_preset(name, preset_folders()),)
-    else:
-        chosen = load_presets(preset_folders())
+    folders = preset_folders()
+    chosen = (load_preset(name, folders),) if name else load_presets(folders)
     if as_json:
         click.echo(json.dumps([asdict(preset) for preset in chosen]))
         return

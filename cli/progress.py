@@ -27,7 +27,9 @@ def describe(view: "View") -> str:
     if view.rates:
         rates = sorted(view.rates.items(), key=lambda pair: -pair[1])
         parts.append(", ".join(f"{host} {_rate(rate)}" for host, rate in rates[:6]))
-    parts += [f"waiting for a host that serves {queue.removeprefix('llmq.model.')}" for queue in view.waiting_for()]
+    parts += [
+        f"waiting for a host that serves {queue.removeprefix('llmq.model.')}" for queue in view.waiting_for()
+    ]
     parts += [f"{host.id} is down: {host.trouble}" for host in view.hosts if host.trouble]
     if view.status.state == "submitting":
         parts.append("still reading papers")

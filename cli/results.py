@@ -1,10 +1,16 @@
 """`llmq results`: a run's results, as files or on the screen."""
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.options import json_option, output_option, run_argument
+
+if TYPE_CHECKING:
+    from tasks.report.collect import Row
 
 
 @click.command(short_help="A run's results, as files or on the screen.")
@@ -20,7 +26,7 @@ def results(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bo
     llmq results -o results.json -o results.csv
     llmq results 3f9a --failed
     """
-    from tasks.report.collect import only_failed, report
+    from tasks.report.collect import report
     from tasks.report.write import check_outputs, write, write_json
     from tasks.session import session
     from tasks.settings import read_settings
@@ -29,22 +35,19 @@ def results(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bo
     settings = read_settings()
     with session(settings) as on:
         made = report(on.runs, on.runs.find(run))
-
-        def rows():  # type: ignore[no-untyped-def]
-            return only_failed(made.rows()) if failed else made.rows()
-
+        rows = made.failed_rows if failed else made.rows
         for path in outputs:
             write(made, rows, path)
             click.echo(f"results: {path}", err=True)
         if as_json:
-            write_json(made, rows(), click.get_text_stream("stdout"))
+            write_json(made, rows(), sys.stdout)
         elif not outputs:
             _print(rows())
         if made.status.ended:
             on.runs.keep(made.manifest.run_id, int(settings.result_ttl_days * 86400))
 
 
-def _print(rows) -> None:  # type: ignore[no-untyped-def]
+def _print(rows: "Iterable[Row]") -> None:
     for row in rows:
         where = f"{row.file or '-'} · {row.prompt_name}"
         if row.result is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def run(
     ctx: click.Context,
+    /,
     fleet: Path | None,
     dry_run: bool,
     fresh: bool,
@@ -66,9 +67,9 @@ def _hosts(settings: "Settings", fleet: Path | None, simulate: bool) -> "Iterato
         hosts = stack.enter_context(simulated()) if simulate else hosts_of(find_fleet(settings, fleet))
         if not hosts:
             raise ConfigError(
-                "no LLM server answers on this machine and there is no fleet file. Start one (LM Studio, Ollama, "
-                "llama.cpp), name your machines with --fleet, or see llmq work with simulated engines: "
-                "llmq run --simulate ..."
+                "no LLM server answers on this machine and there is no fleet file. Start one (LM Studio, "
+                "Ollama, llama.cpp), name your machines with --fleet, or see llmq work with simulated "
+                "engines: llmq run --simulate ..."
             )
         yield hosts
 
@@ -88,7 +89,6 @@ def _run(
     from tasks.session import session
     from tasks.submit import submit
 
-    outputs = outputs or _default_outputs(asked.manifest.name or asked.manifest.run_id)
     with session(settings, patient=True) as work, Progress(quiet=as_json) as progress:
         try:
             with workers(hosts, work.client, settings) as fleet:
@@ -102,8 +102,11 @@ def _run(
                     asked.manifest,
                     asked.files,
                     fresh=fresh,
-                    on_start=lambda one: progress.note(("goes on with" if one.continued else "started") + f" run {one.run_id}"),
+                    on_start=lambda one: progress.note(
+                        ("goes on with" if one.continued else "started") + f" run {one.run_id}"
+                    ),
                 )
+                outputs = outputs or _default_outputs(started.run_id)
                 follow_to_end(work, started.run_id, outputs, progress)
         except KeyboardInterrupt:
             progress.note("paused; the answers so far are kept, the same command goes on")
@@ -112,9 +115,9 @@ def _run(
         return say_outcome(work, started.run_id, outputs, as_json=as_json)
 
 
-def _default_outputs(name: str) -> tuple[Path, ...]:
+def _default_outputs(run_id: str) -> tuple[Path, ...]:
     """Where results go when nobody says."""
-    return tuple(Path("llmq-results") / f"{name}{suffix}" for suffix in (".json", ".csv"))
+    return tuple(Path("results") / f"{run_id}{suffix}" for suffix in (".json", ".csv"))
 
 
 COMMANDS = (run,)

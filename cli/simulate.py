@@ -6,7 +6,9 @@ import click
 @click.command(short_help="Serve a simulated engine.")
 @click.option("--profile", default="laptop", show_default=True, help="A built-in profile, or a TOML file.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same answers and times.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one."
+)
 @click.option("--bind", default="127.0.0.1", show_default=True, help="The address to listen on.")
 def simulate(profile: str, seed: int, port: int, bind: str) -> None:
     """Serve a simulated engine over HTTP. Every answer is marked as simulated.

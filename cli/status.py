@@ -28,7 +28,10 @@ def status(run: str, as_json: bool) -> None:
     with session(read_settings()) as on:
         view = next(follow(on.ledger, on.runs.find(run)))
     if as_json:
-        fields = asdict(view.status) | {"hosts": [asdict(h) for h in view.hosts], "waiting_for": view.waiting_for()}
+        fields = asdict(view.status) | {
+            "hosts": [asdict(h) for h in view.hosts],
+            "waiting_for": view.waiting_for(),
+        }
         click.echo(json.dumps(fields))
         return
     one = view.status
@@ -36,7 +39,9 @@ def status(run: str, as_json: bool) -> None:
     if one.cut:
         click.echo(f"{one.cut} answers cut at --max-tokens")
     for host in view.hosts:
-        click.echo(f"  {host.id}: {one.by_host.get(host.id, 0)} items, {host.busy}/{host.slots} slots at work")
+        click.echo(
+            f"  {host.id}: {one.by_host.get(host.id, 0)} items, {host.busy}/{host.slots} slots at work"
+        )
     if not one.ended and (rest := describe(view)):
         click.echo(rest)
 

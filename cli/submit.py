@@ -17,6 +17,7 @@ from cli.options import json_option, output_option, to_asked, work_options
 @click.pass_context
 def submit(
     ctx: click.Context,
+    /,
     fleet: Path | None,
     dry_run: bool,
     fresh: bool,
@@ -67,7 +68,11 @@ def _submit(on: Any, asked: Any, outputs: tuple[Path, ...], *, fresh: bool, wait
             return wait_for_end(on, started.run_id, outputs, progress, as_json=as_json)
     status = on.runs.status(started.run_id)
     if as_json:
-        click.echo(json.dumps({"run_id": started.run_id, "continued": started.continued, "total_tasks": status.total}))
+        click.echo(
+            json.dumps(
+                {"run_id": started.run_id, "continued": started.continued, "total_tasks": status.total}
+            )
+        )
     else:
         click.echo(started.run_id)
         click.echo(f"{status.total} items; follow: llmq watch {started.run_id}", err=True)
@@ -93,7 +98,9 @@ def _warn_if_nobody(on: Any, run_id: str, progress: Any) -> None:
     hosts = live_hosts(on.client)
     for queue in on.runs.status(run_id).waiting:
         if not serving(hosts, queue):
-            progress.note(f"no live worker takes {queue.removeprefix('llmq.model.')} yet; the work waits (llmq worker)")
+            progress.note(
+                f"no live worker takes {queue.removeprefix('llmq.model.')} yet; the work waits (llmq worker)"
+            )
 
 
 COMMANDS = (submit,)

@@ -12,9 +12,13 @@ import click
 )
 @click.option("--fleet", type=click.Path(path_type=Path, dir_okay=False), help="The fleet file.")
 @click.option("--host", metavar="ID", help="Which host of it.")
-@click.option("--grace", type=click.FloatRange(0), metavar="S", help="Seconds for running requests after SIGTERM (30).")
+@click.option(
+    "--grace", type=click.FloatRange(0), metavar="S", help="Seconds for running requests after SIGTERM (30)."
+)
 @click.argument("celery_options", nargs=-1, type=click.UNPROCESSED)
-def worker(fleet: Path | None, host: str | None, grace: float | None, celery_options: tuple[str, ...]) -> None:
+def worker(
+    fleet: Path | None, host: str | None, grace: float | None, celery_options: tuple[str, ...]
+) -> None:
     """Work for the queue with the engine on this machine, or with one host of a fleet file.
 
     Further options are Celery's: -c N sets the slots, -Q consumes those queues only, -n names the node.

@@ -69,7 +69,9 @@ class TokenScale:
                 self._scale[model] = max(self.of(model), 1.05 * reported / estimated)
 
 
-def answer(ask: Ask, model: ServedModel, question: Question, scale: TokenScale, largest: int | None) -> Answer:
+def answer(
+    ask: Ask, model: ServedModel, question: Question, scale: TokenScale, largest: int | None
+) -> Answer:
     """Ask in one piece if it fits `model`'s window, else as `params.overflow` says. `largest`: the
     largest window among the live hosts that serve this. Raises EngineError."""
     for _ in range(TRIES_TO_FIT):

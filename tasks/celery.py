@@ -18,7 +18,7 @@ class Fleet(Celery):
     serving: "Serving"
 
     @cached_property
-    def Worker(self) -> Any:  # noqa: N802 - Celery's name
+    def Worker(self) -> Any:
         return self.subclass_with_self("tasks.worker:FleetWorker")
 
     def use(self, redis_url: str) -> None:

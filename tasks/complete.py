@@ -16,6 +16,7 @@ def complete(self: "Task[Any, Any]", run: str, bundle: int, queue: str, protocol
     whatever happens to this message. Raises ProtocolMismatch for another version's message."""
     if protocol != PROTOCOL:
         raise ProtocolMismatch(
-            f"a message of protocol {protocol}, and this worker speaks {PROTOCOL}: run the same llmq on all machines"
+            f"a message of protocol {protocol}, and this worker speaks {PROTOCOL}: run the same llmq on all "
+            "machines"
         )
     return str(self.app.serving.serve(Invitation(run, bundle, queue)))

@@ -1,5 +1,7 @@
 """Redis clients as llmq uses them: bounded waits everywhere, so that a half-open connection is noticed."""
 
+from typing import Any, TypeAlias
+
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -8,9 +10,11 @@ from tasks.broker import masked
 from tasks.errors import BrokerUnreachable
 
 TIMEOUT_S = 5.0
+# redis-py types every answer as all it could be with any options; ours are str with `connect`.
+Client: TypeAlias = Any
 
 
-def connect(url: str, *, decode: bool = True) -> "redis.Redis":
+def connect(url: str, *, decode: bool = True) -> Client:
     """A client for `url`. `decode=False` gives bytes (paper texts)."""
     return redis.Redis.from_url(
         url,
@@ -23,7 +27,7 @@ def connect(url: str, *, decode: bool = True) -> "redis.Redis":
     )
 
 
-def connect_or_say(url: str) -> "redis.Redis":
+def connect_or_say(url: str) -> Client:
     """A client that has just been answered. Raises BrokerUnreachable with what to do next."""
     client = connect(url)
     try:

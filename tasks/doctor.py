@@ -8,7 +8,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from tasks.broker import broker, check_policy, masked
-from tasks.connection import connect_or_say
+from tasks.connection import Client, connect_or_say
 from tasks.errors import BrokerUnreachable
 from tasks.hosts import HostRecord, live_hosts
 from tasks.livehost import LiveHost
@@ -16,7 +16,14 @@ from tasks.settings import Settings
 from worker_agent.completion import Limits, Request
 from worker_agent.config import Host
 from worker_agent.engines import Call
-from worker_agent.errors import ConfigError, EngineError, EngineTimeout, EngineUnavailable, LLMQError, ModelNotFound
+from worker_agent.errors import (
+    ConfigError,
+    EngineError,
+    EngineTimeout,
+    EngineUnavailable,
+    LLMQError,
+    ModelNotFound,
+)
 
 HELLO = "Hello, how are you?"
 HELLO_TOKENS = 32
@@ -62,7 +69,9 @@ def installation() -> Iterator[Finding]:
         here = Path(__import__(name).__file__ or "").parent
         if others:
             advice = f"install llmq in a virtual environment of its own, without {', '.join(others)}"
-            yield Finding(f"package {name}", False, f"{', '.join(others)} also ships {name!r} ({here})", advice)
+            yield Finding(
+                f"package {name}", False, f"{', '.join(others)} also ships {name!r} ({here})", advice
+            )
         else:
             yield Finding(f"package {name}", True, str(here))
 
@@ -79,9 +88,9 @@ def redis_findings(settings: Settings) -> Iterator[Finding]:
         yield Finding("redis", False, str(error), "start it, or correct LLMQ_REDIS_URL")
 
 
-def _policy(client: object) -> Finding:
+def _policy(client: Client) -> Finding:
     try:
-        check_policy(client)  # type: ignore[arg-type]
+        check_policy(client)
     except ConfigError as error:
         text, _, command = str(error).partition(" Set it with: ")
         return Finding("redis eviction", False, text, f"set it with: {command}")
@@ -133,7 +142,11 @@ def _hello(live: LiveHost, seen: Examined) -> Examined:
     call = Call(Limits(connect_s=5, first_token_s=HELLO_S, between_tokens_s=HELLO_S))
     completion = live.engine.complete(request, call)
     seconds = time.monotonic() - start
-    advice = "" if model.window else "its context window is unknown: set context_length, or long papers go unchecked"
+    advice = (
+        ""
+        if model.window
+        else "its context window is unknown: set context_length, or long papers go unchecked"
+    )
     return replace(
         seen, ok=True, seconds=seconds, window=model.window, answer=completion.text.strip(), advice=advice
     )
@@ -148,8 +161,8 @@ def _advice_for_reason(host: Host, reason: str) -> str:
 def _advice(host: Host, error: LLMQError) -> str:
     if isinstance(error, EngineUnavailable):
         return (
-            f"is the LLM server on {host.id} started, does it listen on the network (LM Studio: Serve on Local "
-            "Network; Ollama: OLLAMA_HOST=0.0.0.0), and does the firewall let it?"
+            f"is the LLM server on {host.id} started, does it listen on the network (LM Studio: Serve on "
+            "Local Network; Ollama: OLLAMA_HOST=0.0.0.0), and does the firewall let it?"
         )
     if isinstance(error, ModelNotFound):
         return f"load the model on {host.id}, or correct `models` in the fleet file"

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
-import redis
-
+from tasks.connection import Client
 from tasks.errors import InputError
 from tasks.hosts import HostRecord, live_hosts
 from tasks.settings import Settings
@@ -61,7 +61,7 @@ class Fleet:
     records: tuple[HostRecord, ...] = ()
     down: dict[str, str] = field(default_factory=dict)
 
-    def wait_up(self, client: "redis.Redis", say: Callable[[str], None] = lambda _: None) -> None:
+    def wait_up(self, client: Client, say: Callable[[str], None] = lambda _: None) -> None:
         """Until every host is up or has failed to come up, at most 30 s. Raises ConfigError if none is."""
         deadline = time.monotonic() + UP_S
         while True:
@@ -71,7 +71,7 @@ class Fleet:
                 break
             say(f"waiting for {', '.join(pending)}")
             time.sleep(POLL_S)
-        self.down |= {host_id: f"did not come up within {UP_S:.0f} s" for host_id in pending}
+        self.down |= dict.fromkeys(pending, f"did not come up within {UP_S:.0f} s")
         if not any(record.able for record in self.records):
             reasons = "; ".join(f"{host_id}: {why}" for host_id, why in self.down.items())
             raise ConfigError(f"no host of the fleet takes work ({reasons}); `llmq doctor` looks closer")
@@ -82,9 +82,11 @@ class Fleet:
         served |= {name.fleet for host in self.hosts if host.id in self.down for name in host.models}
         unknown = [model for model in models if model not in served]
         if unknown:
-            raise InputError(f"no host serves {', '.join(unknown)}; there is {', '.join(sorted(served)) or 'no model'}")
+            raise InputError(
+                f"no host serves {', '.join(unknown)}; there is {', '.join(sorted(served)) or 'no model'}"
+            )
 
-    def _look(self, client: "redis.Redis") -> None:
+    def _look(self, client: Client) -> None:
         ids = {host.id for host in self.hosts}
         self.records = tuple(record for record in live_hosts(client) if record.id in ids)
         self.down = {record.id: record.trouble for record in self.records if not record.able}
@@ -119,7 +121,7 @@ def simulated(seed: int = 1, profiles: Sequence[str] = DEMO_PROFILES) -> Iterato
 
 
 @contextmanager
-def workers(hosts: Sequence[Host], client: "redis.Redis", settings: Settings) -> Iterator[Fleet]:
+def workers(hosts: Sequence[Host], client: Client, settings: Settings) -> Iterator[Fleet]:
     """A worker for each host that has none yet; ours give their work back and end with the block."""
     fleet = Fleet(tuple(hosts))
     served = {record.id for record in live_hosts(client)}
@@ -167,12 +169,14 @@ def _as_toml(host: Host) -> str:
     return "\n".join(["[[host]]", *lines, *([f"models = [{models}]"] if models else [])]) + "\n"
 
 
-def _start(command: list[str], out: object, environ: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
+def _start(
+    command: list[str], out: IO[bytes] | int, environ: dict[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
     # A session of its own: the terminal's Ctrl-C reaches the command alone.
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=out,  # type: ignore[arg-type]
+        stdout=out,
         stderr=subprocess.STDOUT,
         env=environ,
         start_new_session=True,

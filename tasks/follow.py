@@ -69,14 +69,17 @@ class Landing:
                 self._out.writelines(line(row) + "\n" for row in rows)
                 self._written += len(rows)
             if last and status.state == "cancelled":
-                unanswered = (row for row in report.rows() if row.result and row.result.error
-                              and row.result.error.type == "cancelled")
+                unanswered = (
+                    row
+                    for row in report.rows()
+                    if row.result and row.result.error and row.result.error.type == "cancelled"
+                )
                 self._out.writelines(line(row) + "\n" for row in unanswered)
             self._out.flush()
         except OSError as error:
             raise OutputError(
-                f"cannot write {self._path}: {error.strerror or error}; the results are kept, write them elsewhere "
-                f"with: llmq results {self._run_id} -o OTHER.jsonl"
+                f"cannot write {self._path}: {error.strerror or error}; the results are kept, write them "
+                f"elsewhere with: llmq results {self._run_id} -o OTHER.jsonl"
             ) from error
 
     def close(self) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Self
 
-import redis
-
+from tasks.connection import Client
 from tasks.ledger import keys
 from worker_agent.errors import ConfigError
 from worker_agent.machine import machine_id, process_alive
@@ -65,7 +64,7 @@ class HostRecord:
         return cls(**fields)
 
 
-def live_hosts(client: "redis.Redis") -> list[HostRecord]:
+def live_hosts(client: Client) -> list[HostRecord]:
     """The records of all live hosts, by id."""
     ids = sorted(client.smembers(keys.HOSTS))
     rows = client.mget([keys.host(host_id) for host_id in ids]) if ids else []
@@ -80,7 +79,7 @@ def serving(hosts: Iterable[HostRecord], queue: str) -> list[HostRecord]:
     return [host for host in hosts if queue in host.queues and host.able]
 
 
-def enter(client: "redis.Redis", record: HostRecord) -> None:
+def enter(client: Client, record: HostRecord) -> None:
     """Become the worker of a host. At once if nobody is or the one who was is dead on this machine;
     else after a record that is not renewed has ended. Raises HostTaken."""
     deadline = time.monotonic() + TTL_S + 1
@@ -92,8 +91,8 @@ def enter(client: "redis.Redis", record: HostRecord) -> None:
             client.delete(keys.host(record.id))
         elif other and ((seen and other.beat != seen.beat) or time.monotonic() > deadline):
             raise HostTaken(
-                f"host {record.id!r} already has a live worker (process {other.pid} on machine {other.machine}); "
-                "stop that one, or give this host another id"
+                f"host {record.id!r} already has a live worker (process {other.pid} on machine "
+                f"{other.machine}); stop that one, or give this host another id"
             )
         else:
             seen = seen or other
@@ -101,7 +100,7 @@ def enter(client: "redis.Redis", record: HostRecord) -> None:
     client.sadd(keys.HOSTS, record.id)
 
 
-def renew(client: "redis.Redis", record: HostRecord) -> HostRecord:
+def renew(client: Client, record: HostRecord) -> HostRecord:
     """Say again that this host is served, with its newest facts."""
     record = replace(record, beat=record.beat + 1)
     pipe = client.pipeline()
@@ -111,7 +110,7 @@ def renew(client: "redis.Redis", record: HostRecord) -> HostRecord:
     return record
 
 
-def leave(client: "redis.Redis", record: HostRecord) -> None:
+def leave(client: Client, record: HostRecord) -> None:
     """A clean stop: the host is free at once, if the record is still ours."""
     row = client.get(keys.host(record.id))
     if row and HostRecord.from_json(row).incarnation == record.incarnation:

@@ -13,8 +13,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import redis
-
+from tasks.connection import Client
 from tasks.work import PROTOCOL, RETRY_SUFFIX
 
 TASK = "llmq.complete"
@@ -32,7 +31,7 @@ class Invitation:
     label: str = ""
 
 
-def invite(client: "redis.Redis", invitations: Iterable[Invitation], *, again: bool = False) -> int:
+def invite(client: Client, invitations: Iterable[Invitation], *, again: bool = False) -> int:
     """Put invitations into their queues; `again`: into the retry queues, consumed first.
     Returns how many."""
     pipe = client.pipeline(transaction=False)

@@ -51,9 +51,7 @@ class LiveHost:
     def models(self) -> tuple[ServedModel, ...]:
         """What this host answers with, its default first."""
         found = {model.name: model for model in self._state.models}
-        return tuple(
-            self._served(name, found) for name in self._names() if name.fleet not in self._gone
-        )
+        return tuple(self._served(name, found) for name in self._names() if name.fleet not in self._gone)
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -32,7 +32,9 @@ class Pace:
         return {host: rate for host, rate in rates.items() if rate > 0}
 
 
-def eta_s(items_left: int, items_per_bundle: float, rates: Mapping[str, float], slots: Mapping[str, int]) -> float | None:
+def eta_s(
+    items_left: int, items_per_bundle: float, rates: Mapping[str, float], slots: Mapping[str, int]
+) -> float | None:
     """Seconds until the last bundle ends, if each free slot takes the next one: a slow host that
     starts one late is counted. None while no rate is known."""
     if items_left <= 0:

@@ -20,7 +20,13 @@ class Verdict:
 
 
 def after_failure(
-    *, retryable: bool, failed_before: int, max_retries: int, alone: bool, blame_host: bool, spread: float | None = None
+    *,
+    retryable: bool,
+    failed_before: int,
+    max_retries: int,
+    alone: bool,
+    blame_host: bool,
+    spread: float | None = None,
 ) -> Verdict:
     """`max_retries` 3 means four attempts. A failure that is the host's fault (its breaker is open
     now) uses up none. With other hosts about, they get the bundle at once; `alone`, the same host

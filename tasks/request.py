@@ -56,5 +56,3 @@ def asked(
 def preset_folders() -> list[Path]:
     """Where a user's own presets lie, nearest first."""
     return [Path("presets"), config_folder() / "presets"]
-
-

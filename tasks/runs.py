@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tasks.errors import InputError, UnknownRun
 from tasks.ledger import keys
@@ -67,7 +68,9 @@ class Runs:
             run for run in ids if self.manifest(run).name == word
         ][:1]
         if len(fitting) > 1:
-            raise InputError(f"{word!r} fits {len(fitting)} runs ({', '.join(fitting[:5])}); give more of the id")
+            raise InputError(
+                f"{word!r} fits {len(fitting)} runs ({', '.join(fitting[:5])}); give more of the id"
+            )
         if not fitting:
             raise UnknownRun(f"no run {word!r} in this Redis; `llmq runs` lists those there are")
         return fitting[0]
@@ -98,15 +101,16 @@ class Runs:
             failed=tally.get("failed", 0),
             cut=tally.get("cut", 0),
             held=tally.get("held", 0),
-            waiting={k.removeprefix("waiting:"): n for k, n in tally.items() if k.startswith("waiting:") and n > 0},
+            waiting={
+                k.removeprefix("waiting:"): n for k, n in tally.items() if k.startswith("waiting:") and n > 0
+            },
             by_host=_by_host(tally),
         )
 
     def bundles(self, run_id: str, start: int = 0) -> Iterator[tuple[int, Bundle]]:
         """The plan in order: (number, bundle), from number `start`."""
         while True:
-            first = start
-            rows = self._ask(lambda: self._redis.lrange(keys.plan(run_id), first, first + PAGE - 1))
+            rows = self._plan_page(run_id, start)
             yield from enumerate(map(Bundle.from_json, rows), start)
             if len(rows) < PAGE:
                 return
@@ -159,14 +163,17 @@ class Runs:
         pipe.execute()
 
     def _expire_results(self, run_id: str, first: int, ttl_s: int) -> None:
-        rows = self._redis.lrange(keys.plan(run_id), first, first + PAGE - 1)
+        rows = self._plan_page(run_id, first)
         pipe = self._redis.pipeline(transaction=False)
         for number, bundle in enumerate(map(Bundle.from_json, rows), first):
             for item in range(len(bundle.prompts)):
                 pipe.expire(keys.result(item_id(run_id, number, item)), ttl_s)
         pipe.execute()
 
-    def _snapshot(self, run_id: str) -> list[object]:
+    def _plan_page(self, run_id: str, start: int) -> list[str]:
+        return list(self._ask(lambda: self._redis.lrange(keys.plan(run_id), start, start + PAGE - 1)))
+
+    def _snapshot(self, run_id: str) -> list[Any]:
         pipe = self._redis.pipeline()
         pipe.hgetall(keys.run(run_id))
         pipe.hgetall(keys.counts(run_id))

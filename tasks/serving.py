@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import redis
@@ -25,6 +26,7 @@ from tasks.slots import Slots
 from tasks.steward import Steward
 from tasks.texts import Texts
 from worker_agent.config import Host
+from worker_agent.errors import LLMQError
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +100,7 @@ class Serving:
         taken_back = self._ledger.reap(self.live.host.id, self.live.incarnation)
         if taken_back:
             log.info("took back %d bundles that a dead predecessor held", taken_back)
-        for loop in (self._renew, self._probe, self._listen):
+        for loop in (self._renew, self._probe, self._listen, self._warm):
             threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
         self._steward.start()
 
@@ -137,6 +139,11 @@ class Serving:
         if self._stopping.is_set():
             time.sleep(0.5)  # the event no longer makes anybody wait
         return self._settings.lease_s / 3
+
+    def _warm(self) -> None:
+        """Load the default model before work comes; its window then stands in the host record."""
+        with suppress(LLMQError):
+            self.live.prepare(self.live.model(None))
 
     def _probe(self) -> None:
         while not self._stopping.wait(PROBE_LOOK_S):

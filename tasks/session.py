@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import redis
-
 from tasks.broker import broker, check_policy
-from tasks.connection import connect, connect_or_say
+from tasks.connection import Client, connect, connect_or_say
 from tasks.ledger.ledger import Ledger
 from tasks.runs import Runs
 from tasks.settings import Settings
@@ -20,7 +18,7 @@ class Session:
     """Open for as long as a command needs Redis."""
 
     settings: Settings
-    client: "redis.Redis"
+    client: Client
     ledger: Ledger
     runs: Runs
     texts: Texts

@@ -75,7 +75,9 @@ class Steward:
         for run_id, due in runs:
             if missing <= 0:
                 return
-            numbers = client.zrange(keys.owed(run_id), "-inf", "(1e12", byscore=True, offset=0, num=min(missing, due))
+            numbers = client.zrange(
+                keys.owed(run_id), "-inf", "(1e12", byscore=True, offset=0, num=min(missing, due)
+            )
             invite(client, (Invitation(run_id, int(n), queue) for n in numbers), again=True)
             missing -= len(numbers)
             log.info("invited again for %d bundles of run %s", len(numbers), run_id)

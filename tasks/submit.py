@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from threading import Event, Thread
 
-from tasks.errors import BrokerUnreachable, LLMQError
+from tasks.errors import BrokerUnreachable
 from tasks.intake.extract import Paper, extract_all
 from tasks.intake.papers import PaperFile, digest_bytes
 from tasks.intake.plan import Planner
@@ -17,6 +16,7 @@ from tasks.ledger.ledger import Claim, Ledger
 from tasks.runs import Runs
 from tasks.texts import Texts
 from tasks.work import PROTOCOL, Bundle, Failure, Manifest, Result, digest, item_id
+from worker_agent.errors import LLMQError
 
 FLUSH_BUNDLES = 500
 FLUSH_S = 0.2
@@ -40,9 +40,16 @@ class Submitted:
 def fingerprint(manifest: Manifest, files: tuple[PaperFile, ...]) -> str:
     """What makes two submits the same: the same papers in the same order, asked the same."""
     named = any("{filename}" in prompt.template for prompt in manifest.prompts)
-    papers = [(digest_bytes(file.path), file.name if named else None) for file in files]
+    papers = [(_digest_or_path(file), file.name if named else None) for file in files]
     templates = [prompt.template for prompt in manifest.prompts]
     return digest(PROTOCOL, papers, templates, manifest.models, repr(manifest.params))
+
+
+def _digest_or_path(file: PaperFile) -> str:
+    try:
+        return digest_bytes(file.path)
+    except OSError:  # it ends as a failed result of its own
+        return f"unreadable {file.path}"
 
 
 def submit(
@@ -64,7 +71,9 @@ def submit(
     on_start(started)
     whose, files_done = ledger.resume(run_id, submitter)
     if whose == "yours":
-        _Submission(ledger, texts, Runs(ledger).manifest(run_id), submitter).stream(files, files_done, on_paper)
+        _Submission(ledger, texts, Runs(ledger).manifest(run_id), submitter).stream(
+            files, files_done, on_paper
+        )
     return started
 
 
@@ -87,16 +96,13 @@ class _Submission:
         if self._manifest.paperless:
             self._rows += [] if files_done else list(self._planner.prompts())
             self._flush(1)
-        with self._renewed(), closing(self._papers(files, files_done)) as papers:
+        with self._renewed(), closing(extract_all(files[files_done:])) as papers:
             for count, paper in enumerate(papers, files_done + 1):
                 self._take(paper)
                 self._flush_if_due(count)
                 on_paper(count)
         self._flush(len(files) or 1)
         self._ledger.submitted(self._run, self._submitter)
-
-    def _papers(self, files: tuple[PaperFile, ...], files_done: int) -> Iterator[Paper]:
-        yield from extract_all(list(islice(files, files_done, None)))
 
     @contextmanager
     def _renewed(self) -> Iterator[None]:
@@ -128,7 +134,9 @@ class _Submission:
         self._rows, self._first, self._flushed_at = [], first + len(self._rows), time.monotonic()
         answer = self._ledger.add(self._run, self._submitter, files_done, first, rows)
         if answer == "lost":
-            raise SubmissionStopped(f"another command goes on submitting run {self._run}; `llmq watch` follows it")
+            raise SubmissionStopped(
+                f"another command goes on submitting run {self._run}; `llmq watch` follows it"
+            )
         if answer == "cancelled":
             raise SubmissionStopped(f"run {self._run} was cancelled while it was being submitted")
         for number, (bundle, _) in enumerate(rows, first):
@@ -153,7 +161,9 @@ class _Submission:
 def unreadable(run_id: str, number: int, item: int, bundle: Bundle, host: str) -> Result:
     """The result of an item whose paper cannot be read."""
     kind, message = bundle.error or ("error", "unknown")
-    return Result(item_id(run_id, number, item), "", 0, model=bundle.model, error=Failure(host, kind, message))
+    return Result(
+        item_id(run_id, number, item), "", 0, model=bundle.model, error=Failure(host, kind, message)
+    )
 
 
 def label(bundle: Bundle) -> str:

@@ -4,8 +4,7 @@ import zlib
 from collections import OrderedDict
 from threading import Lock
 
-import redis
-
+from tasks.connection import Client
 from tasks.ledger import keys
 from worker_agent.errors import LLMQError
 
@@ -20,7 +19,7 @@ class TextMissing(LLMQError):
 class Texts:
     """The store, with a few texts kept in memory (the next bundle is often of the same paper)."""
 
-    def __init__(self, client: "redis.Redis", *, ttl_s: int, keep: int = 8) -> None:
+    def __init__(self, client: Client, *, ttl_s: int, keep: int = 8) -> None:
         self._redis, self._ttl_s, self._keep = client, ttl_s, keep
         self._recent: OrderedDict[str, str] = OrderedDict()
         self._lock = Lock()

@@ -165,7 +165,7 @@ class Result:
                 "exc_module": "llmq",
                 "exc_message": [self.error.message],
             }
-        meta = {
+        meta: dict[str, Any] = {
             "task_id": self.item_id,
             "status": "SUCCESS" if self.success else "FAILURE",
             "result": fields,

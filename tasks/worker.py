@@ -7,9 +7,11 @@ the Celery node (the host's id stays what the configuration says); the pool is a
 import os
 import socket
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 from celery import signals
 from celery.apps.worker import Worker
 from celery.utils.nodenames import default_nodename
@@ -20,11 +22,17 @@ from tasks.serving import Serving
 from tasks.settings import Settings, find_fleet, read_settings
 from tasks.work import RETRY_SUFFIX
 from worker_agent.config import Host, read_fleet
-from worker_agent.detect import detect_local
-from worker_agent.errors import ConfigError
+from worker_agent.detect import LOCAL_PORTS, detect_local
+from worker_agent.errors import ConfigError, LLMQError
 from worker_agent.machine import hostname as machine_name
 
 GRACE_S = 30.0  # for running requests, after the first SIGTERM
+
+
+class CannotStart(click.ClickException):
+    """What a person sees instead of a traceback, whichever door they came through."""
+
+    exit_code = 2
 
 
 class FleetWorker(Worker):
@@ -38,14 +46,11 @@ class FleetWorker(Worker):
         queues: Any = None,
         **options: Any,
     ) -> None:
-        settings = read_settings()
-        self.redis = attach(settings)
-        check_policy(connect_or_say(self.redis.url))
-        self.app.use(self.redis.url)
-        host = replace_slots(this_host(settings), concurrency)
-        self.serving = self.app.serving = Serving(host, settings, self.redis.url)
-        self.serving.enter()
-        self.serving.on_change = self._consume_more
+        try:
+            self._take_up(concurrency)
+        except LLMQError as error:
+            raise CannotStart(str(error)) from error
+        host = self.serving.live.host
         named = hostname and hostname != default_nodename(None)
         options |= {"without_gossip": True, "without_mingle": True, "pool": "threads", "pool_cls": "threads"}
         super().__init__(
@@ -57,6 +62,18 @@ class FleetWorker(Worker):
             **options,
         )
 
+    def _take_up(self, slots: int | None) -> None:
+        """Find Redis and the host to serve, and become its worker. Raises LLMQError."""
+        settings = read_settings()
+        self.redis = attach(settings)
+        check_policy(connect_or_say(self.redis.url))
+        self.app.use(self.redis.url)
+        host = this_host(settings)
+        host = replace(host, slots=slots) if slots else host
+        self.serving = self.app.serving = Serving(host, settings, self.redis.url)
+        self.serving.enter()
+        self.serving.on_change = self._consume_more
+
     def _consume_more(self) -> None:
         for queue in with_retries(self.serving.live.queues):
             self.app.control.add_consumer(queue, destination=[self.hostname])
@@ -66,12 +83,6 @@ def with_retries(queues: Iterable[str]) -> list[str]:
     """Each queue behind its retry queue, in the order they are consumed."""
     queues = list(queues)
     return [queue + RETRY_SUFFIX for queue in queues] + queues
-
-
-def replace_slots(host: Host, slots: int | None) -> Host:
-    from dataclasses import replace
-
-    return replace(host, slots=slots) if slots else host
 
 
 def this_host(settings: Settings) -> Host:
@@ -85,7 +96,9 @@ def _configured(fleet: Path, host_id: str | None) -> Host:
     if host_id is None and len(hosts) == 1:
         return next(iter(hosts.values()))
     if host_id is None:
-        raise ConfigError(f"{fleet} has {len(hosts)} hosts ({', '.join(hosts)}); say which with LLMQ_HOST or --host")
+        raise ConfigError(
+            f"{fleet} has {len(hosts)} hosts ({', '.join(hosts)}); say which with LLMQ_HOST or --host"
+        )
     if host_id not in hosts:
         raise ConfigError(f"no host {host_id!r} in {fleet}; it has {', '.join(hosts)}")
     return hosts[host_id]
@@ -95,7 +108,7 @@ def _detected(host_id: str | None) -> Host:
     found = detect_local()
     if not found:
         raise ConfigError(
-            "no LLM server found on this machine (looked at ports 11434, 1234, 52415, 8080, 8000); start one, or "
+            f"no LLM server found on this machine (ports {', '.join(map(str, LOCAL_PORTS))}); start one, or "
             "name it in a fleet file: LLMQ_FLEET=fleet.toml LLMQ_HOST=id"
         )
     engine = found[0]

@@ -1,8 +1,8 @@
 """The ledger: what every run still owes, and the only hands that touch it.
 
 Each method is one Lua script (`lua/*.lua`, each says what it keeps true), so each happens wholly or
-not at all, by the clock of Redis; `tasks/runs.py` only looks. A patient ledger (a worker's) waits until Redis answers; any other
-raises BrokerUnreachable.
+not at all, by the clock of Redis; `tasks/runs.py` only looks. A patient ledger (a worker's) waits until
+Redis answers; any other raises BrokerUnreachable.
 """
 
 import json
@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
-import redis
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, TimeoutError
 
+from tasks.connection import Client
 from tasks.errors import BrokerUnreachable
 from tasks.ledger import keys
 from tasks.work import Bundle, Failure, Manifest, Result
@@ -55,9 +55,7 @@ class Claim:
 class Ledger:
     """The scripts by name. `lease_s`: how long a holder that says nothing is trusted."""
 
-    def __init__(
-        self, client: "redis.Redis", *, lease_s: float = 15.0, patient: bool = False
-    ) -> None:
+    def __init__(self, client: Client, *, lease_s: float = 15.0, patient: bool = False) -> None:
         self.redis = client
         self.lease_ms = int(lease_s * 1000)
         self.closing = Event()  # a patient ledger stops waiting for Redis when this is set

@@ -1,7 +1,7 @@
 """A run's results in the order of its plan, and their summary. Streams; knows no file format."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -38,6 +38,10 @@ class Report:
         pages = self.runs.bundles(self.manifest.run_id)
         while page := list(islice(pages, PAGE)):
             yield from self._page(page)
+
+    def failed_rows(self) -> Iterator[Row]:
+        """Items that failed, in plan order."""
+        return (row for row in self.rows() if row.result and not row.result.success)
 
     def landed(self, start: int) -> list[Row]:
         """Rows of up to a thousand results from the `start`-th on, in the order they landed."""
@@ -89,7 +93,3 @@ class Report:
 def report(runs: Runs, run_id: str) -> Report:
     """The report of a run as it stands. Raises UnknownRun."""
     return Report(runs.manifest(run_id), runs.status(run_id), runs)
-
-
-def only_failed(rows: Iterable[Row]) -> Iterator[Row]:
-    return (row for row in rows if row.result and not row.result.success)

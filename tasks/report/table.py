@@ -56,7 +56,9 @@ def to_object(row: Row) -> dict[str, Any]:
         "prompt_template": row.prompt_template,
         "success": result.success if result else None,
         "response": {"model": result.model, "response": result.answer} if result and result.success else None,
-        "error": {"type": result.error.type, "message": result.error.message} if result and result.error else None,
+        "error": {"type": result.error.type, "message": result.error.message}
+        if result and result.error
+        else None,
         "item_id": row.item_id,
         "prompt_name": row.prompt_name,
         "stage": row.stage,

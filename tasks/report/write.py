@@ -32,8 +32,8 @@ def write(report: Report, rows: Callable[[], Iterable[Row]], path: Path) -> None
         _replace(path, lambda out: WRITERS[path.suffix.lower()](report, rows(), out))
     except OSError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; the results are kept, write them elsewhere with: "
-            f"llmq results {report.manifest.run_id} -o OTHER{path.suffix}"
+            f"cannot write {path}: {error.strerror or error}; the results are kept, write them elsewhere "
+            f"with: llmq results {report.manifest.run_id} -o OTHER{path.suffix}"
         ) from error
 
 

@@ -40,6 +40,7 @@ def test_a_request_says_everything_the_engine_must_not_guess(bench: Bench) -> No
     assert [message["content"] for message in sent["messages"]] == ["Be brief.", "Why?"]
     assert sent["max_tokens"] == 77 or sent["num_predict"] == 77
     assert (sent["temperature"], sent["seed"], sent["stream"]) == (0.5, 9, True)
+    assert bench.wire.name == "ollama" or sent["stream_options"] == {"include_usage": True}
     assert asked.headers["x-request-id"] == "id-1"
     assert asked.headers["Authorization"] == "Bearer secret-key"
 

@@ -1,7 +1,6 @@
 """A room of machines on loopback: real commands in real processes over a real Redis."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -57,7 +56,12 @@ class Room:
     def start(self, *command: str, log: str, **environ: str) -> "subprocess.Popen[bytes]":
         with (self.folder / log).open("ab") as out:
             child = subprocess.Popen(
-                command, cwd=self.folder, env=self.environ | environ, stdout=out, stderr=out, start_new_session=True
+                command,
+                cwd=self.folder,
+                env=self.environ | environ,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
         self.children.append(child)
         return child
@@ -78,7 +82,7 @@ class Room:
         fields = {"wire": wire, "models": ["sim-8b"], "service_s": 0.2, "prefix_cache": False, **profile}
         file.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in fields.items()))
         log = f"{name}.log"
-        child = self.start(LLMQ, "simulate", "--profile", str(file), "--seed", "1", log=log)
+        child = self.start(LLMQ, "simulate", "--profile", str(file), "--seed", "1", "--port", "0", log=log)
         said = wait_until(lambda: " at http" in self.said(log) and self.said(log), 20, f"{name} serves")
         return Simulator(child, wire, said.strip().rsplit(" ", 1)[1])
 

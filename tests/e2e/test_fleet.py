@@ -9,7 +9,6 @@ from typing import Any
 from tests.e2e.room import Room, Simulator, wait_until
 
 
-
 def three_hosts(room: Room, service_s: float = 0.2) -> dict[str, Simulator]:
     """One engine of each wire, two slots each."""
     wires = {"mac": "lm_studio", "pi": "ollama", "box": "openai"}

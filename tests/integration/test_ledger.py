@@ -45,7 +45,9 @@ def start(ledger: Ledger, *bundles: Bundle, run_id: str = "r1", done: bool = Tru
     return run_id
 
 
-def claim(ledger: Ledger, host: str = "a", *, number: int = 0, alone: bool = False, run_id: str = "r1") -> Claim | None:
+def claim(
+    ledger: Ledger, host: str = "a", *, number: int = 0, alone: bool = False, run_id: str = "r1"
+) -> Claim | None:
     return ledger.claim(run_id, [number], QUEUE, new_token(host), host, alone=alone)
 
 
