@@ -1,0 +1,210 @@
+"""What the benchmarks share: a room of their own (folder, Redis, settings), simulated machines in it, one
+run from submit to its last result, and the table of figures they end with."""
+
+import argparse
+import contextlib
+import heapq
+import json
+import os
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from unittest.mock import patch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tasks.connection import Client
+from tasks.fleet import simulated, workers
+from tasks.request import asked
+from tasks.runs import Status
+from tasks.session import Session, session
+from tasks.settings import Settings, read_settings
+from tasks.submit import submit
+from tasks.work import Params, Result
+from worker_agent.config import Host
+
+LONGEST_RUN_S = 300.0
+POLL_S = 0.1
+MODEL = "sim-8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A simulated machine: every request takes `service_s`, `slots` at a time."""
+
+    id: str
+    service_s: float
+    slots: int
+    wire: str = "openai"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that is over, with all its results. `submit_s`: until everything was enqueued."""
+
+    status: Status
+    results: tuple[Result, ...]
+    submit_s: float
+
+    @property
+    def makespan_s(self) -> float:
+        """From the start of the submit, all workers ready, to the last result; by the clock of Redis."""
+        return ((self.status.ended_ms or self.status.now_ms) - self.status.created_ms) / 1000
+
+
+@contextmanager
+def room() -> Iterator[Path]:
+    """A working folder with settings and, on demand, a Redis of its own; the user's llmq is not touched."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LLMQ_", "LOG_LEVEL"))}
+    with tempfile.TemporaryDirectory(prefix="llmq-bench-") as name, contextlib.chdir(name):
+        own = {"LLMQ_HOME": f"{name}/home", "XDG_CONFIG_HOME": f"{name}/config", "NO_PROXY": "127.0.0.1"}
+        with patch.dict(os.environ, kept | own, clear=True):
+            yield Path(name)
+
+
+@contextmanager
+def engines(machines: Sequence[Machine], folder: Path) -> Iterator[tuple[Host, ...]]:
+    """The machines as hosts on loopback, each simulator in a process of its own."""
+    with simulated(profiles=[_profile(machine, folder) for machine in machines]) as hosts:
+        yield tuple(
+            replace(host, id=machine.id, slots=machine.slots)
+            for host, machine in zip(hosts, machines, strict=True)
+        )
+
+
+def _profile(machine: Machine, folder: Path) -> str:
+    fields = {
+        "wire": machine.wire,
+        "models": [MODEL],
+        "slots": machine.slots,
+        "service_s": machine.service_s,
+        "prefix_cache": False,
+    }
+    path = folder / f"{machine.id}.toml"
+    path.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in fields.items()))
+    return str(path)
+
+
+@contextmanager
+def working(hosts: Sequence[Host]) -> Iterator[tuple[Session, float]]:
+    """A worker for each host, all ready, and the seconds until they were."""
+    settings = read_settings()
+    with session(settings, patient=True) as work:
+        begun = time.monotonic()
+        with workers(hosts, work.client, settings) as fleet:
+            fleet.wait_up(work.client)
+            if fleet.down:
+                raise SystemExit(f"the fleet is not complete: {fleet.down}")
+            _wait_consuming(settings, [host.id for host in hosts])
+            yield work, time.monotonic() - begun
+
+
+def _wait_consuming(settings: Settings, host_ids: Sequence[str]) -> None:
+    """A worker's host record comes before Celery takes its first message."""
+    logs = [settings.home / "logs" / f"worker-{host_id}.log" for host_id in host_ids]
+    deadline = time.monotonic() + 60
+    while not all(" ready." in log.read_text(errors="replace") for log in logs):
+        if time.monotonic() > deadline:
+            raise SystemExit("a worker does not become ready")
+        time.sleep(POLL_S)
+
+
+def write_papers(folder: Path, count: int, words: int = 300) -> Path:
+    """Papers that differ from their first line on."""
+    folder.mkdir(exist_ok=True)
+    for n in range(count):
+        text = " ".join(f"word{n}x{word}" for word in range(words))
+        (folder / f"paper-{n:04}.txt").write_text(f"Paper {n}. {text}")
+    return folder
+
+
+def answer(work: Session, papers: Path, *, preset: str = "research", max_tokens: int = 1024) -> Ended:
+    """A new run of all the papers, to its end; at most five minutes."""
+    ask = asked([papers], presets=[preset], params=Params(max_tokens=max_tokens))
+    begun = time.monotonic()
+    run_id = submit(work.ledger, work.texts, ask.manifest, ask.files, fresh=True).run_id
+    submit_s = time.monotonic() - begun
+    while not (status := work.runs.status(run_id)).ended:
+        if time.monotonic() - begun > LONGEST_RUN_S:
+            raise SystemExit(f"the run did not end within {LONGEST_RUN_S:.0f} s: {status}")
+        time.sleep(POLL_S)
+    return Ended(status, _results(work, run_id), submit_s)
+
+
+def _results(work: Session, run_id: str) -> tuple[Result, ...]:
+    pairs = [
+        (number, item)
+        for number, bundle in work.runs.bundles(run_id)
+        for item in range(len(bundle.prompts))
+    ]
+    return tuple(result for result in work.runs.results(run_id, pairs) if result)
+
+
+def calls(hosts: Sequence[Host]) -> dict[str, int]:
+    """Requests that the simulated engines themselves counted as started, by host."""
+    started = {}
+    for host in hosts:
+        with urllib.request.urlopen(f"{host.url}/simulator/calls", timeout=5) as page:
+            started[host.id] = int(json.load(page)["started"])
+    return started
+
+
+def ideal_s(machines: Sequence[Machine], items: int) -> float:
+    """All the work over the fleet's rate: every slot busy to the same last moment."""
+    return items / sum(machine.slots / machine.service_s for machine in machines)
+
+
+def pull_s(machines: Sequence[Machine], bundles: int, items: int) -> float:
+    """Slots that pull whole bundles with no cost at all: what is left over the ideal is the tail."""
+    slots = [(0.0, machine.service_s) for machine in machines for _ in range(machine.slots)]
+    heapq.heapify(slots)
+    for _ in range(bundles):
+        free_at, service_s = heapq.heappop(slots)
+        heapq.heappush(slots, (free_at + items * service_s, service_s))
+    return max(free_at for free_at, _ in slots)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value, with the most or the least that is allowed."""
+
+    what: str
+    value: float
+    unit: str = ""
+    most: float | None = None
+    least: float | None = None
+
+    @property
+    def held(self) -> bool:
+        return (self.most is None or self.value <= self.most) and (
+            self.least is None or self.value >= self.least
+        )
+
+    def line(self) -> str:
+        limit = f"<= {self.most:g}" if self.most is not None else ""
+        limit = f">= {self.least:g}" if self.least is not None else limit
+        verdict = "" if not limit else "ok" if self.held else "MISSED"
+        return f"  {self.what:<52} {self.value:>10.4g} {self.unit:<9} {limit:<9} {verdict}".rstrip()
+
+
+def say(title: str, figures: Sequence[Figure], *, as_json: bool) -> int:
+    """Print the figures; the exit code is 1 where a bound is missed."""
+    missed = [figure.what for figure in figures if not figure.held]
+    if as_json:
+        print(json.dumps({"title": title, "figures": [asdict(figure) for figure in figures], "missed": missed}))
+    else:
+        print("\n".join([title, *(figure.line() for figure in figures)]))
+    return 1 if missed else 0
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """The options that all benchmarks have."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--json", action="store_true", dest="as_json", help="print JSON for programs")
+    return made
