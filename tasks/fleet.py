@@ -31,11 +31,19 @@ POLL_S = 0.1
 PYTHON = (sys.executable, "-P", "-c")
 SIMULATE = """
 import sys
+from worker_agent.machine import end_with_parent
+end_with_parent()
 from worker_agent.simulator.profile import load_profile
 from worker_agent.simulator.server import serve
 serve(load_profile(sys.argv[1]), port=0, seed=int(sys.argv[2]), on_ready=lambda url: print(url, flush=True))
 """
-WORK = "import sys; from tasks.celery import app; app.worker_main(sys.argv[1:])"
+WORK = """
+import sys
+from worker_agent.machine import end_with_parent
+end_with_parent()
+from tasks.celery import app
+app.worker_main(sys.argv[1:])
+"""
 
 
 @dataclass(slots=True)
@@ -67,9 +75,10 @@ class Fleet:
         while True:
             self._look(client)
             pending = self._pending()
-            if not pending or time.monotonic() > deadline:
+            up = any(record.able for record in self.records)
+            if (up and not pending) or self._hopeless() or time.monotonic() > deadline:
                 break
-            say(f"waiting for {', '.join(pending)}")
+            say(f"waiting for {', '.join(pending or self.down)}")
             time.sleep(POLL_S)
         self.down |= dict.fromkeys(pending, f"did not come up within {UP_S:.0f} s")
         if not any(record.able for record in self.records):
@@ -93,6 +102,11 @@ class Fleet:
         for worker in self.workers:
             if worker.child.poll() is not None:
                 self.down[worker.host_id] = f"its worker ended: {worker.last_words()} (log: {worker.log})"
+
+    def _hopeless(self) -> bool:
+        """Every host is ours to bring up, and every worker has ended."""
+        ended = {worker.host_id for worker in self.workers if worker.child.poll() is not None}
+        return ended == {host.id for host in self.hosts}
 
     def _pending(self) -> list[str]:
         seen = {record.id for record in self.records} | set(self.down)
@@ -172,10 +186,10 @@ def _as_toml(host: Host) -> str:
 def _start(
     command: list[str], out: IO[bytes] | int, environ: dict[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
-    # A session of its own: the terminal's Ctrl-C reaches the command alone.
+    # A session of its own: the terminal's Ctrl-C reaches the command alone. The pipe tells of our end.
     return subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=out,
         stderr=subprocess.STDOUT,
         env=environ,

@@ -8,16 +8,16 @@ round trip.
 import base64
 import json
 import os
-import socket
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tasks.connection import Client
 from tasks.work import PROTOCOL, RETRY_SUFFIX
+from worker_agent.machine import hostname
 
 TASK = "llmq.complete"
-ORIGIN = f"{os.getpid()}@{socket.gethostname()}"
+ORIGIN = f"{os.getpid()}@{hostname()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,7 @@ the Celery node (the host's id stays what the configuration says); the pool is a
 """
 
 import os
-import socket
 from collections.abc import Iterable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,12 +15,12 @@ from celery.utils.nodenames import default_nodename
 
 from tasks.broker import attach, check_policy
 from tasks.connection import connect_or_say
+from tasks.ownhost import take_up
 from tasks.serving import Serving
-from tasks.settings import Settings, find_fleet, read_settings
+from tasks.settings import read_settings
 from tasks.work import RETRY_SUFFIX
-from worker_agent.config import Host, read_fleet
-from worker_agent.detect import LOCAL_PORTS, detect_local
-from worker_agent.errors import ConfigError, LLMQError
+from worker_agent.config import Host
+from worker_agent.errors import LLMQError
 from worker_agent.machine import hostname as machine_name
 
 GRACE_S = 30.0  # for running requests, after the first SIGTERM
@@ -68,10 +65,13 @@ class FleetWorker(Worker):
         self.redis = attach(settings)
         check_policy(connect_or_say(self.redis.url))
         self.app.use(self.redis.url)
-        host = this_host(settings)
-        host = replace(host, slots=slots) if slots else host
-        self.serving = self.app.serving = Serving(host, settings, self.redis.url)
-        self.serving.enter()
+
+        def serve(host: Host) -> Serving:
+            serving = Serving(host, settings, self.redis.url)
+            serving.enter()
+            return serving
+
+        self.serving = self.app.serving = take_up(settings, slots, serve)
         self.serving.on_change = self._consume_more
 
     def _consume_more(self) -> None:
@@ -83,36 +83,6 @@ def with_retries(queues: Iterable[str]) -> list[str]:
     """Each queue behind its retry queue, in the order they are consumed."""
     queues = list(queues)
     return [queue + RETRY_SUFFIX for queue in queues] + queues
-
-
-def this_host(settings: Settings) -> Host:
-    """The host to serve: the fleet file's, or the engine found on this machine. Raises ConfigError."""
-    fleet = find_fleet(settings) if settings.fleet or settings.host else None
-    return _configured(fleet, settings.host) if fleet else _detected(settings.host)
-
-
-def _configured(fleet: Path, host_id: str | None) -> Host:
-    hosts = {host.id: host for host in read_fleet(fleet)}
-    if host_id is None and len(hosts) == 1:
-        return next(iter(hosts.values()))
-    if host_id is None:
-        raise ConfigError(
-            f"{fleet} has {len(hosts)} hosts ({', '.join(hosts)}); say which with LLMQ_HOST or --host"
-        )
-    if host_id not in hosts:
-        raise ConfigError(f"no host {host_id!r} in {fleet}; it has {', '.join(hosts)}")
-    return hosts[host_id]
-
-
-def _detected(host_id: str | None) -> Host:
-    found = detect_local()
-    if not found:
-        raise ConfigError(
-            f"no LLM server found on this machine (ports {', '.join(map(str, LOCAL_PORTS))}); start one, or "
-            "name it in a fleet file: LLMQ_FLEET=fleet.toml LLMQ_HOST=id"
-        )
-    engine = found[0]
-    return Host(host_id or socket.gethostname().split(".")[0], engine.engine, engine.url)
 
 
 @signals.worker_shutting_down.connect

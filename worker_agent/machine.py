@@ -4,8 +4,10 @@ import hashlib
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
+import threading
 import uuid
 from functools import cache
 from pathlib import Path
@@ -44,6 +46,17 @@ def process_alive(pid: int) -> bool:
     except PermissionError:  # somebody else's
         pass
     return True
+
+
+def end_with_parent() -> None:
+    """Send this process SIGTERM when its standard input ends: the parent holds the other end of that
+    pipe, and the kernel closes it however the parent dies."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def _boot() -> str:

@@ -15,7 +15,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
-from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, TimeoutError
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+)
 
 from tasks.connection import Client
 from tasks.errors import BrokerUnreachable
@@ -23,7 +29,8 @@ from tasks.ledger import keys
 from tasks.work import Bundle, Failure, Manifest, Result
 
 T = TypeVar("T")
-AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
+# It does not answer, or takes no writes now.
+AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
 LONGEST_PAUSE_MS = 9_000  # between two ticks of a steward that is awake; leader TTL < this < lease
 
 
