@@ -64,7 +64,6 @@ def _write_papers(folder: Path) -> Path:
 def _counters(server: LlamaServer) -> Counters:
     with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as page:
         text = page.read().decode()
-    print(text)
     values = dict(re.findall(r"^llamacpp:(\w+) (\S+)$", text, re.MULTILINE))
     return Counters(float(values["prompt_tokens_total"]), float(values["prompt_tokens_cached_total"]))
 

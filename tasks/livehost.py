@@ -11,7 +11,7 @@ from tasks.work import ANY_MODEL, queue_of, queue_of_host
 from worker_agent.breaker import Breaker
 from worker_agent.completion import EngineState, ModelState
 from worker_agent.config import Host, ModelName
-from worker_agent.engines import connect
+from worker_agent.detect import connect
 from worker_agent.engines.base import Engine
 from worker_agent.errors import EngineError, EngineUnavailable, ModelNotFound
 from worker_agent.machine import machine_id

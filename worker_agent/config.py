@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from worker_agent.engines import ENGINES
 from worker_agent.errors import ConfigError
 
 SECRETS = ("api_key", "url")  # values that are never quoted in a message
@@ -254,8 +255,6 @@ def _clean_url(url: str) -> str:
 
 def _ports() -> dict[str, int]:
     """Engine -> the port it listens on out of the box."""
-    from worker_agent.engines import ENGINES  # they take their Host from this module
-
     return {name: engine.default_port for name, engine in ENGINES.items()}
 
 

@@ -1,4 +1,5 @@
-"""What answers at this address? Each engine knows its own marks; this asks them in turn."""
+"""The engine of a host, and what answers at an address: each engine knows its own marks, and this asks
+them in turn."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -6,11 +7,25 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from worker_agent.completion import EngineState
+from worker_agent.config import Host
 from worker_agent.engines import ENGINES
 from worker_agent.engines.base import Engine
-from worker_agent.errors import EngineError, EngineUnavailable, RequestRejected
+from worker_agent.errors import ConfigError, EngineError, EngineUnavailable, RequestRejected
 
 LOCAL_PORTS = (11434, 1234, 52415, 8080, 8000)
+
+
+def connect(host: Host, timeout_s: float = 2.0) -> Engine:
+    """The engine of a host. Sends nothing, unless the host's engine is "auto": then it asks.
+
+    Raises ConfigError for an unknown engine; for "auto" EngineUnavailable when no engine answers
+    and RequestRejected when it wants an API key.
+    """
+    if host.engine == "auto":
+        return detect_engine(host.url, timeout_s, host.api_key)
+    if host.engine not in ENGINES:
+        raise ConfigError(f"host {host.id}: unknown engine '{host.engine}'; known: {', '.join(ENGINES)}")
+    return ENGINES[host.engine](host.url, api_key=host.api_key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from tests.contract.bench import Bench
 from tests.contract.engine_server import Reply, page, serving
 from tests.contract.wires import MODEL, WIRES
 from worker_agent.config import Host
-from worker_agent.detect import detect, detect_local
-from worker_agent.engines import connect
+from worker_agent.detect import connect, detect, detect_local
 from worker_agent.errors import ConfigError, EngineUnavailable, RequestRejected
 
 
