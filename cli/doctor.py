@@ -65,6 +65,7 @@ def _print(findings: "list[Finding]", examined: "list[Examined]") -> None:
         took = f"{host.seconds:.1f} s" if host.seconds is not None else "-"
         click.echo(f"{GOOD if host.ok else BAD} {host.id}  {host.address}  load {host.load}  {took}")
         click.echo(f"    {_about(host)}")
+        _advise(host.note)
         _advise(host.advice)
     click.echo(f"Healthy hosts {sum(host.ok for host in examined)}/{len(examined)}")
     if not examined:

@@ -15,6 +15,7 @@ from tasks.livehost import LiveHost
 from tasks.settings import Settings
 from worker_agent.completion import Limits, Request
 from worker_agent.config import Host
+from worker_agent.detect import differs
 from worker_agent.engines import Call
 from worker_agent.errors import (
     ConfigError,
@@ -58,6 +59,7 @@ class Examined:
     answer: str = ""
     problem: str = ""
     advice: str = ""
+    note: str = ""
     simulated: bool = False
 
 
@@ -126,6 +128,10 @@ def examine(host: Host, record: HostRecord | None) -> Examined:
         models=tuple(model.name for model in live.models),
         simulated=live.state.simulated,
     )
+    if other := differs(host):
+        seen = replace(
+            seen, note=f"configured as {host.engine}, and it answers like {other}: correct `engine`?"
+        )
     if not live.breaker.closed:
         problem = live.breaker.reason
         return replace(seen, problem=problem, advice=_advice_for_reason(host, problem))

@@ -26,6 +26,7 @@ from tasks.slots import Slots
 from tasks.steward import Steward
 from tasks.texts import Texts
 from worker_agent.config import Host
+from worker_agent.detect import differs
 from worker_agent.errors import LLMQError
 
 log = logging.getLogger(__name__)
@@ -142,6 +143,8 @@ class Serving:
 
     def _warm(self) -> None:
         """Load the default model before work comes; its window then stands in the host record."""
+        if other := differs(self.live.host):
+            log.warning("configured as %s, but it answers like %s", self.live.host.engine, other)
         with suppress(LLMQError):
             self.live.prepare(self.live.model(None))
 

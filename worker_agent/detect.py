@@ -28,6 +28,15 @@ def connect(host: Host, timeout_s: float = 2.0) -> Engine:
     return ENGINES[host.engine](host.url, api_key=host.api_key)
 
 
+def differs(host: Host, timeout_s: float = 2.0) -> str:
+    """What answers at a host's address if that is another kind of engine than configured, else "".
+    The configuration is trusted all the same. `auto` and `openai` fit anything."""
+    if host.engine in ("auto", "openai"):
+        return ""
+    found = detect(host.url, timeout_s, host.api_key)
+    return found.engine if found and not found.needs_key and found.engine != host.engine else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """An engine at an address. Its state is bare while it loads or as long as `needs_key`: it wants

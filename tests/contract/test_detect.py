@@ -6,7 +6,7 @@ from tests.contract.bench import Bench
 from tests.contract.engine_server import Reply, page, serving
 from tests.contract.wires import MODEL, WIRES
 from worker_agent.config import Host
-from worker_agent.detect import connect, detect, detect_local
+from worker_agent.detect import connect, detect, detect_local, differs
 from worker_agent.errors import ConfigError, EngineUnavailable, RequestRejected
 
 
@@ -93,3 +93,11 @@ def test_an_unknown_engine_is_a_configuration_error() -> None:
     """The message lists the known ones."""
     with pytest.raises(ConfigError, match=r"'olama'.*ollama"):
         connect(Host("here", "olama", "http://127.0.0.1:1"))
+
+
+def test_a_host_configured_as_another_kind_is_told(bench: Bench) -> None:
+    """The configuration is trusted; what answers instead is a word for a warning. `auto` fits anything."""
+    assert differs(Host("here", bench.wire.name, bench.server.url)) == ""
+    assert differs(Host("here", "auto", bench.server.url)) == ""
+    wrong = "exo" if bench.wire.name != "exo" else "ollama"
+    assert differs(Host("here", wrong, bench.server.url)) == bench.wire.name

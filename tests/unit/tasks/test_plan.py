@@ -1,0 +1,96 @@
+"""From papers to bundles."""
+
+from dataclasses import replace
+
+import pytest
+
+from tasks.errors import Corrupt
+from tasks.intake.extract import Paper
+from tasks.intake.plan import Planner, answer_key
+from tasks.intake.prompts import Prompt
+from tasks.work import Bundle, Manifest, Params
+
+PROMPTS = (Prompt("why", "Why?"), Prompt("name", "What does {filename} say?"))
+MANIFEST = Manifest("r1", PROMPTS, ("m",), Params())
+
+
+def paper(name: str, text: str = "text") -> Paper:
+    return Paper(f"hash of {text}", name, text)
+
+
+def test_a_paper_is_a_bundle_per_model() -> None:
+    """All prompts of a paper for one model, in one queue."""
+    planner = Planner(replace(MANIFEST, models=("m", "n")))
+    rows = list(planner.paper(paper("a.txt")))
+    assert [(row.model, row.prompts, queue) for row, queue in rows] == [
+        ("m", (0, 1), "llmq.model.m"),
+        ("n", (0, 1), "llmq.model.n"),
+    ]
+
+
+def test_without_a_model_any_host_will_do() -> None:
+    """No --model: one queue for all."""
+    ((bundle, queue),) = Planner(replace(MANIFEST, models=())).paper(paper("a.txt"))
+    assert (bundle.model, queue) == (None, "llmq.any")
+
+
+def test_equal_work_is_computed_once() -> None:
+    """A second file of the same text copies what does not depend on its name, and waits for it."""
+    planner = Planner(MANIFEST)
+    list(planner.paper(paper("a.txt")))
+    rows = [bundle for bundle, _ in planner.paper(paper("b.txt"))]
+    assert [(row.prompts, row.copies, row.after) for row in rows] == [((1,), (), -1), ((0,), ((0, 0),), 0)]
+
+
+def test_the_same_prompt_twice_is_asked_once() -> None:
+    """Equal keys within one bundle count too."""
+    planner = Planner(replace(MANIFEST, prompts=(PROMPTS[0], Prompt("again", "Why?"))))
+    rows = [bundle for bundle, _ in planner.paper(paper("a.txt"))]
+    assert [(row.prompts, row.copies) for row in rows] == [((0,), ()), ((1,), ((0, 0),))]
+
+
+def test_an_unreadable_paper_is_a_bundle_of_failures() -> None:
+    """Its items exist, and carry their reason."""
+    broken = Paper("hash", "a.pdf", error=Corrupt("damaged"))
+    ((bundle, _),) = Planner(MANIFEST).paper(broken)
+    assert (bundle.error, bundle.prompts, bundle.paper) == (("corrupt", "damaged"), (0, 1), None)
+
+
+def test_without_papers_each_prompt_is_its_own_bundle() -> None:
+    """Nothing ties them together."""
+    planner = Planner(replace(MANIFEST, prompts=(PROMPTS[0], Prompt("how", "How?")), paperless=True))
+    assert [bundle.prompts for bundle, _ in planner.prompts()] == [(0,), (1,)]
+
+
+def test_an_interrupted_plan_goes_on_the_same() -> None:
+    """Recalled bundles give the numbers and copies that an uninterrupted plan has."""
+    whole = Planner(MANIFEST)
+    rows = [bundle for name in ("a.txt", "b.txt", "c.txt") for bundle, _ in whole.paper(paper(name))]
+    second = Planner(MANIFEST)
+    for bundle in rows[:1]:
+        second.recall(bundle)
+    rest = [bundle for name in ("b.txt", "c.txt") for bundle, _ in second.paper(paper(name))]
+    assert rows[1:] == rest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"max_tokens": 5}, {"temperature": 0.5}, {"seed": 1}, {"overflow": "error"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_parameter_makes_another_answer(change: dict[str, object]) -> None:
+    """The key holds everything that decides an answer."""
+    other = replace(MANIFEST, params=replace(Params(), **change))  # type: ignore[arg-type]
+    keys = {answer_key("p", "Why?", "m", one, "generate") for one in (MANIFEST, other)}
+    assert len(keys) == 2
+
+
+def test_a_bundle_survives_json() -> None:
+    """What goes into the plan comes out."""
+    for bundle in (
+        Bundle("a.txt", "hash", "m", (0, 1)),
+        Bundle(None, None, None, (2,)),
+        Bundle("a.pdf", None, "m", (0,), error=("corrupt", "damaged")),
+        Bundle("b.txt", "hash", "m", (1,), copies=((3, 1),)),
+    ):
+        assert Bundle.from_json(bundle.to_json()) == bundle

@@ -1,0 +1,48 @@
+"""When a host stops taking work, and how it comes back."""
+
+from worker_agent.breaker import FIRST_PAUSE_S, Breaker
+
+
+def test_three_failures_in_a_row_open_it() -> None:
+    """Two do not; a success in between starts the count anew."""
+    breaker = Breaker()
+    assert not breaker.failed(0.0, "500", absent=False)
+    assert not breaker.failed(0.0, "500", absent=False)
+    breaker.succeeded()
+    assert [breaker.failed(0.0, "500", absent=False) for _ in range(3)] == [False, False, True]
+    assert (breaker.state, breaker.reason) == ("open", "500")
+
+
+def test_an_absent_engine_opens_it_at_once() -> None:
+    """Nothing answers: there is no second request to lose."""
+    breaker = Breaker()
+    assert breaker.failed(0.0, "refused", absent=True)
+
+
+def test_probes_come_after_growing_pauses() -> None:
+    """The pause doubles up to the longest one, and is short again after a success."""
+    breaker, now, pauses = Breaker(longest_pause_s=8.0), 0.0, []
+    breaker.failed(now, "refused", absent=True)
+    for _ in range(6):
+        pauses.append(breaker.probe_at - now)
+        now = breaker.probe_at
+        assert breaker.probe_due(now)
+        assert not breaker.probe_due(now - 0.01)
+        breaker.probed(now, answered=False, reason="refused")
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+    breaker.succeeded()
+    breaker.failed(now, "refused", absent=True)
+    assert breaker.probe_at - now == FIRST_PAUSE_S
+
+
+def test_a_probe_lets_one_trial_through() -> None:
+    """Half-open: the trial's success closes it, its failure opens it again, for longer."""
+    breaker = Breaker()
+    breaker.failed(0.0, "refused", absent=True)
+    breaker.probed(1.0, answered=True)
+    assert breaker.state == "half-open"
+    assert breaker.failed(1.0, "500", absent=False)
+    assert breaker.probe_at - 1.0 == 2 * FIRST_PAUSE_S
+    breaker.probed(3.0, answered=True)
+    breaker.succeeded()
+    assert breaker.closed
