@@ -1,7 +1,7 @@
 """Following a run to its end and saying how it ended; shared by `run`, `submit --wait` and `watch`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,25 +10,41 @@ import click
 
 if TYPE_CHECKING:
     from cli.progress import Progress
+    from tasks.hosts import HostRecord
     from tasks.session import Session
 
 
-def follow_to_end(work: "Session", run_id: str, outputs: Sequence[Path], progress: "Progress") -> None:
-    """Show the run until it has ended; JSONL outputs grow as results land."""
+def follow_to_end(
+    work: "Session",
+    run_id: str,
+    outputs: Sequence[Path],
+    progress: "Progress",
+    mend: "Callable[[Sequence[HostRecord]], None]" = lambda _: None,
+) -> list[Path]:
+    """Show the run until it has ended; JSONL outputs grow as results land, and `mend` hears of the live
+    hosts. Returns the outputs that are still to be written: a full disk stops no run."""
+    from tasks.errors import OutputError
     from tasks.follow import Landing, follow
 
     with ExitStack() as stack:
-        landings = [Landing(work.runs, run_id, path) for path in outputs if path.suffix.lower() == ".jsonl"]
-        for landing in landings:
+        jsonl = [path for path in outputs if path.suffix.lower() == ".jsonl"]
+        landings = {path: Landing(work.runs, run_id, path) for path in jsonl}
+        for landing in landings.values():
             stack.callback(landing.close)
         for view in follow(work.ledger, run_id):
             progress.show(view)
-            for landing in landings:
-                landing.write(view.status, last=view.status.ended)
+            mend(view.hosts)
+            for path, landing in list(landings.items()):
+                try:
+                    landing.write(view.status, last=view.status.ended)
+                except OutputError as error:
+                    progress.note(str(error))
+                    del landings[path]
+    return [path for path in outputs if path not in landings]
 
 
 def write_outputs(work: "Session", run_id: str, outputs: Sequence[Path]) -> None:
-    """All files that are not written yet. Every one is tried; then the first failure is raised."""
+    """Every one is tried; then the first failure is raised."""
     from tasks.errors import OutputError
     from tasks.report.collect import report
     from tasks.report.write import write

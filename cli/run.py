@@ -59,7 +59,8 @@ def run(
 @contextmanager
 def _hosts(settings: "Settings", fleet: Path | None, simulate: bool) -> "Iterator[tuple[Host, ...]]":
     """The hosts of the run. Raises ConfigError where there is none."""
-    from tasks.fleet import hosts_of, simulated
+    from tasks.children import simulated
+    from tasks.fleet import hosts_of
     from tasks.settings import find_fleet
     from worker_agent.errors import ConfigError
 
@@ -107,11 +108,11 @@ def _run(
                     ),
                 )
                 outputs = outputs or _default_outputs(started.run_id)
-                follow_to_end(work, started.run_id, outputs, progress)
+                left = follow_to_end(work, started.run_id, outputs, progress, fleet.mend)
         except KeyboardInterrupt:
             progress.note("paused; the answers so far are kept, the same command goes on")
             raise
-        write_outputs(work, started.run_id, [path for path in outputs if path.suffix.lower() != ".jsonl"])
+        write_outputs(work, started.run_id, left)
         return say_outcome(work, started.run_id, outputs, as_json=as_json)
 
 

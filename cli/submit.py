@@ -84,11 +84,11 @@ def wait_for_end(on: Any, run_id: str, outputs: tuple[Path, ...], progress: Any,
     from cli.outcome import follow_to_end, say_outcome, write_outputs
 
     try:
-        follow_to_end(on, run_id, outputs, progress)
+        left = follow_to_end(on, run_id, outputs, progress)
     except KeyboardInterrupt:
         progress.note(f"let go; the run goes on: llmq watch {run_id}")
         raise
-    write_outputs(on, run_id, [path for path in outputs if path.suffix.lower() != ".jsonl"])
+    write_outputs(on, run_id, left)
     return say_outcome(on, run_id, outputs, as_json=as_json)
 
 

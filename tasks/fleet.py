@@ -1,19 +1,15 @@
-"""The fleet on this command's behalf: which hosts there are, simulated engines, one worker process
-per host, and their end. For `llmq run`."""
+"""The fleet of one `llmq run`: which hosts there are, a worker for each that has none, and whether they
+are up."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
+from tasks.children import WorkerChild, end_workers, start_worker
 from tasks.connection import Client
 from tasks.errors import InputError
 from tasks.hosts import HostRecord, live_hosts
@@ -21,43 +17,10 @@ from tasks.settings import Settings
 from worker_agent.config import Host, read_fleet
 from worker_agent.detect import detect_local
 from worker_agent.errors import ConfigError
-from worker_agent.simulator.profile import load_profile
 
-DEMO_PROFILES = ("demo-gpu", "demo-studio", "demo-laptop")
 UP_S = 30.0
-DOWN_S = 10.0
 POLL_S = 0.1
-# -P: a stranger's `tasks` or `celery` in the working folder is not ours.
-PYTHON = (sys.executable, "-P", "-c")
-SIMULATE = """
-import sys
-from worker_agent.machine import end_with_parent
-end_with_parent()
-from worker_agent.simulator.profile import load_profile
-from worker_agent.simulator.server import serve
-serve(load_profile(sys.argv[1]), port=0, seed=int(sys.argv[2]), on_ready=lambda url: print(url, flush=True))
-"""
-WORK = """
-import sys
-from worker_agent.machine import end_with_parent
-end_with_parent()
-from tasks.celery import app
-app.worker_main(sys.argv[1:])
-"""
-
-
-@dataclass(slots=True)
-class Worker:
-    """A worker process of ours, for one host."""
-
-    host_id: str
-    log: Path
-    child: "subprocess.Popen[bytes]"
-
-    def last_words(self) -> str:
-        """The last line it wrote."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+RESTART_S = 5.0  # the first pause before a host gets another worker; it doubles
 
 
 @dataclass(slots=True)
@@ -65,9 +28,22 @@ class Fleet:
     """The hosts of a run. `down`: host id -> why it takes no work, as of `wait_up`."""
 
     hosts: tuple[Host, ...]
-    workers: list[Worker] = field(default_factory=list)
+    start: Callable[[str], WorkerChild]
+    workers: dict[str, WorkerChild] = field(default_factory=dict)
     records: tuple[HostRecord, ...] = ()
     down: dict[str, str] = field(default_factory=dict)
+    _next_start: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def mend(self, live: Iterable[HostRecord]) -> None:
+        """A worker for each host that nobody serves: at the start, after a crash, and when the other
+        command whose worker we shared has ended."""
+        served = {record.id for record in live}
+        for host in self.hosts:
+            ours = self.workers.get(host.id)
+            due, pause_s = self._next_start.get(host.id, (0.0, RESTART_S))
+            if host.id not in served and (ours is None or ours.ended) and time.monotonic() >= due:
+                self.workers[host.id] = self.start(host.id)
+                self._next_start[host.id] = (time.monotonic() + pause_s, pause_s * 2)
 
     def wait_up(self, client: Client, say: Callable[[str], None] = lambda _: None) -> None:
         """Until every host is up or has failed to come up, at most 30 s. Raises ConfigError if none is."""
@@ -99,14 +75,14 @@ class Fleet:
         ids = {host.id for host in self.hosts}
         self.records = tuple(record for record in live_hosts(client) if record.id in ids)
         self.down = {record.id: record.trouble for record in self.records if not record.able}
-        for worker in self.workers:
-            if worker.child.poll() is not None:
-                self.down[worker.host_id] = f"its worker ended: {worker.last_words()} (log: {worker.log})"
+        live = {record.id for record in self.records}
+        for host_id, worker in self.workers.items():
+            if worker.ended and host_id not in live:
+                self.down[host_id] = f"its worker ended: {worker.last_words()} (log: {worker.log})"
 
     def _hopeless(self) -> bool:
         """Every host is ours to bring up, and every worker has ended."""
-        ended = {worker.host_id for worker in self.workers if worker.child.poll() is not None}
-        return ended == {host.id for host in self.hosts}
+        return all((ours := self.workers.get(host.id)) and ours.ended for host in self.hosts)
 
     def _pending(self) -> list[str]:
         seen = {record.id for record in self.records} | set(self.down)
@@ -121,40 +97,14 @@ def hosts_of(fleet_file: Path | None) -> tuple[Host, ...]:
 
 
 @contextmanager
-def simulated(seed: int = 1, profiles: Sequence[str] = DEMO_PROFILES) -> Iterator[tuple[Host, ...]]:
-    """Simulated engines on this machine, for as long as the block runs."""
-    with ExitStack() as stack:
-        commands = [[*PYTHON, SIMULATE, name, str(seed + n)] for n, name in enumerate(profiles)]
-        children = [_start(command, subprocess.PIPE) for command in commands]
-        for child in children:
-            stack.callback(_end, child)
-        yield tuple(
-            Host(name.replace("demo-", "simulated-"), load_profile(name).wire, _first_line(child, name))
-            for name, child in zip(profiles, children, strict=True)
-        )
-
-
-@contextmanager
 def workers(hosts: Sequence[Host], client: Client, settings: Settings) -> Iterator[Fleet]:
     """A worker for each host that has none yet; ours give their work back and end with the block."""
-    fleet = Fleet(tuple(hosts))
-    served = {record.id for record in live_hosts(client)}
     with ExitStack() as stack:
         file = _fleet_file(hosts, stack)
-        for host in hosts:
-            if host.id not in served:
-                fleet.workers.append(_worker(host, file, settings))
-        stack.callback(_end_all, fleet.workers)
+        fleet = Fleet(tuple(hosts), lambda host_id: start_worker(host_id, file, settings))
+        stack.callback(lambda: end_workers(list(fleet.workers.values())))
+        fleet.mend(live_hosts(client))
         yield fleet
-
-
-def _worker(host: Host, fleet_file: Path, settings: Settings) -> Worker:
-    log = settings.home / "logs" / f"worker-{host.id}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    environ = os.environ | {"LLMQ_FLEET": str(fleet_file), "LLMQ_HOST": host.id, "LLMQ_GRACE_S": "0"}
-    with log.open("wb") as out:
-        command = [*PYTHON, WORK, "worker", "--loglevel", settings.log_level]
-        return Worker(host.id, log, _start(command, out, environ))
 
 
 def _fleet_file(hosts: Sequence[Host], stack: ExitStack) -> Path:
@@ -181,42 +131,3 @@ def _as_toml(host: Host) -> str:
     lines = [f"{key} = {json.dumps(value)}" for key, value in fields.items() if value is not None]
     models = ", ".join(f"{{{json.dumps(name.fleet)} = {json.dumps(name.local)}}}" for name in host.models)
     return "\n".join(["[[host]]", *lines, *([f"models = [{models}]"] if models else [])]) + "\n"
-
-
-def _start(
-    command: list[str], out: IO[bytes] | int, environ: dict[str, str] | None = None
-) -> "subprocess.Popen[bytes]":
-    # A session of its own: the terminal's Ctrl-C reaches the command alone. The pipe tells of our end.
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=out,
-        stderr=subprocess.STDOUT,
-        env=environ,
-        start_new_session=True,
-    )
-
-
-def _first_line(child: "subprocess.Popen[bytes]", name: str) -> str:
-    line = child.stdout.readline().decode().strip() if child.stdout else ""
-    if not line.startswith("http"):
-        raise ConfigError(f"the simulated engine {name} did not start: {line}")
-    return line
-
-
-def _end_all(ours: Sequence[Worker]) -> None:
-    for worker in ours:
-        if worker.child.poll() is None:
-            worker.child.send_signal(signal.SIGTERM)
-    for worker in ours:
-        _end(worker.child)
-
-
-def _end(child: "subprocess.Popen[bytes]") -> None:
-    if child.poll() is None:
-        child.terminate()
-    try:
-        child.wait(DOWN_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()

@@ -1,0 +1,118 @@
+"""Processes that a command starts and that end with it, however it ends: simulated engines and workers."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tasks.settings import Settings
+from worker_agent.config import Host
+from worker_agent.errors import ConfigError
+from worker_agent.simulator.profile import load_profile
+
+DEMO_PROFILES = ("demo-gpu", "demo-studio", "demo-laptop")
+DOWN_S = 10.0
+# -P: a stranger's `tasks` or `celery` in the working folder is not ours.
+PYTHON = (sys.executable, "-P", "-c")
+SIMULATE = """
+import sys
+from worker_agent.machine import end_with_parent
+end_with_parent()
+from worker_agent.simulator.profile import load_profile
+from worker_agent.simulator.server import serve
+serve(load_profile(sys.argv[1]), port=0, seed=int(sys.argv[2]), on_ready=lambda url: print(url, flush=True))
+"""
+WORK = """
+import sys
+from worker_agent.machine import end_with_parent
+end_with_parent()
+from tasks.celery import app
+app.worker_main(sys.argv[1:])
+"""
+
+
+@dataclass(slots=True)
+class WorkerChild:
+    """A worker process of ours, for one host."""
+
+    host_id: str
+    log: Path
+    child: "subprocess.Popen[bytes]"
+
+    @property
+    def ended(self) -> bool:
+        return self.child.poll() is not None
+
+    def last_words(self) -> str:
+        """The last line it wrote."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+@contextmanager
+def simulated(seed: int = 1, profiles: Sequence[str] = DEMO_PROFILES) -> Iterator[tuple[Host, ...]]:
+    """Simulated engines on this machine, for as long as the block runs."""
+    with ExitStack() as stack:
+        commands = [[*PYTHON, SIMULATE, name, str(seed + n)] for n, name in enumerate(profiles)]
+        children = [_start(command, subprocess.PIPE) for command in commands]
+        for child in children:
+            stack.callback(_end, child)
+        yield tuple(
+            Host(name.replace("demo-", "simulated-"), load_profile(name).wire, _first_line(child, name))
+            for name, child in zip(profiles, children, strict=True)
+        )
+
+
+def start_worker(host_id: str, fleet_file: Path, settings: Settings) -> WorkerChild:
+    """A worker for one host of a fleet file; its log lies in the data folder."""
+    log = settings.home / "logs" / f"worker-{host_id}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environ = os.environ | {"LLMQ_FLEET": str(fleet_file), "LLMQ_HOST": host_id, "LLMQ_GRACE_S": "0"}
+    with log.open("ab") as out:
+        command = [*PYTHON, WORK, "worker", "--loglevel", settings.log_level]
+        return WorkerChild(host_id, log, _start(command, out, environ))
+
+
+def end_workers(ours: Sequence[WorkerChild]) -> None:
+    """All at once: they give their work back and sign off."""
+    for worker in ours:
+        if not worker.ended:
+            worker.child.send_signal(signal.SIGTERM)
+    for worker in ours:
+        _end(worker.child)
+
+
+def _start(
+    command: list[str], out: IO[bytes] | int, environ: dict[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    # A session of its own: the terminal's Ctrl-C reaches the command alone. The pipe tells of our end.
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        env=environ,
+        start_new_session=True,
+    )
+
+
+def _first_line(child: "subprocess.Popen[bytes]", name: str) -> str:
+    line = child.stdout.readline().decode().strip() if child.stdout else ""
+    if not line.startswith("http"):
+        raise ConfigError(f"the simulated engine {name} did not start: {line}")
+    return line
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    if child.poll() is None:
+        child.terminate()
+    try:
+        child.wait(DOWN_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
