@@ -51,13 +51,17 @@ def main() -> int:
         papers = write_papers(folder / "papers", PAPERS)
         runs = [answer(work, papers) for _ in range(options.runs)]
         started = sum(calls(hosts).values())
-    title = f"mixed fleet: {PAPERS} papers x {PROMPTS} prompts, {options.runs} runs, time scale {options.scale:g}"
+    title = (
+        f"mixed fleet: {PAPERS} papers x {PROMPTS} prompts, {options.runs} runs, time scale {options.scale:g}"
+    )
     return say(title, _figures(fleet, runs, up_s, started), as_json=options.as_json)
 
 
 def _parse() -> argparse.Namespace:
     options = parser(__doc__)
-    options.add_argument("--scale", type=float, default=1.0, help="every request takes this many times longer")
+    options.add_argument(
+        "--scale", type=float, default=1.0, help="every request takes this many times longer"
+    )
     options.add_argument("--runs", type=int, default=3, help="the median of so many runs counts")
     return options.parse_args()
 
@@ -87,7 +91,9 @@ def _figures(fleet: list[Machine], runs: list[Ended], up_s: float, started: int)
 def _busy(machine: Machine, run: Ended) -> Figure:
     done = sum(result.host == machine.id for result in run.results)
     busy = done * machine.service_s / (machine.slots * run.makespan_s)
-    return Figure(f"{machine.id} ({machine.slots} x {machine.service_s:g} s): share of its time at work", busy)
+    return Figure(
+        f"{machine.id} ({machine.slots} x {machine.service_s:g} s): share of its time at work", busy
+    )
 
 
 if __name__ == "__main__":

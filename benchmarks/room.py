@@ -6,7 +6,6 @@ import contextlib
 import heapq
 import json
 import os
-import sys
 import tempfile
 import time
 import urllib.request
@@ -16,11 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+import psutil
 
-from tasks.connection import Client
-from tasks.fleet import simulated, workers
+from tasks.children import simulated
+from tasks.fleet import workers
+from tasks.intake.prompts import Prompt
 from tasks.request import asked
 from tasks.runs import Status
 from tasks.session import Session, session
@@ -29,6 +28,7 @@ from tasks.submit import submit
 from tasks.work import Params, Result
 from worker_agent.config import Host
 
+ROOT = Path(__file__).parents[1]
 LONGEST_RUN_S = 300.0
 POLL_S = 0.1
 MODEL = "sim-8b"
@@ -50,6 +50,7 @@ class Ended:
 
     status: Status
     results: tuple[Result, ...]
+    prompts: tuple[Prompt, ...]
     submit_s: float
 
     @property
@@ -63,7 +64,7 @@ def room() -> Iterator[Path]:
     """A working folder with settings and, on demand, a Redis of its own; the user's llmq is not touched."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LLMQ_", "LOG_LEVEL"))}
     with tempfile.TemporaryDirectory(prefix="llmq-bench-") as name, contextlib.chdir(name):
-        own = {"LLMQ_HOME": f"{name}/home", "XDG_CONFIG_HOME": f"{name}/config", "NO_PROXY": "127.0.0.1"}
+        own = {"LLMQ_HOME": f"{name}/home", "XDG_CONFIG_HOME": f"{name}/config"}
         with patch.dict(os.environ, kept | own, clear=True):
             yield Path(name)
 
@@ -95,19 +96,21 @@ def _profile(machine: Machine, folder: Path) -> str:
 def working(hosts: Sequence[Host]) -> Iterator[tuple[Session, float]]:
     """A worker for each host, all ready, and the seconds until they were."""
     settings = read_settings()
+    logs = [settings.home / "logs" / f"worker-{host.id}.log" for host in hosts]
+    for log in logs:
+        log.unlink(missing_ok=True)  # an earlier worker's is appended to
     with session(settings, patient=True) as work:
         begun = time.monotonic()
         with workers(hosts, work.client, settings) as fleet:
             fleet.wait_up(work.client)
             if fleet.down:
                 raise SystemExit(f"the fleet is not complete: {fleet.down}")
-            _wait_consuming(settings, [host.id for host in hosts])
+            _wait_consuming(logs)
             yield work, time.monotonic() - begun
 
 
-def _wait_consuming(settings: Settings, host_ids: Sequence[str]) -> None:
+def _wait_consuming(logs: Sequence[Path]) -> None:
     """A worker's host record comes before Celery takes its first message."""
-    logs = [settings.home / "logs" / f"worker-{host_id}.log" for host_id in host_ids]
     deadline = time.monotonic() + 60
     while not all(" ready." in log.read_text(errors="replace") for log in logs):
         if time.monotonic() > deadline:
@@ -132,27 +135,40 @@ def answer(work: Session, papers: Path, *, preset: str = "research", max_tokens:
     submit_s = time.monotonic() - begun
     while not (status := work.runs.status(run_id)).ended:
         if time.monotonic() - begun > LONGEST_RUN_S:
-            raise SystemExit(f"the run did not end within {LONGEST_RUN_S:.0f} s: {status}")
+            raise SystemExit(f"no end within {LONGEST_RUN_S:.0f} s: {status}\n{_last_words(work.settings)}")
         time.sleep(POLL_S)
-    return Ended(status, _results(work, run_id), submit_s)
+    return Ended(status, _results(work, run_id), ask.manifest.prompts, submit_s)
+
+
+def _last_words(settings: Settings) -> str:
+    """The ends of the workers' logs, which go with the room."""
+    logs = sorted((settings.home / "logs").glob("*.log"))
+    return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-2000:]}" for log in logs)
 
 
 def _results(work: Session, run_id: str) -> tuple[Result, ...]:
     pairs = [
-        (number, item)
-        for number, bundle in work.runs.bundles(run_id)
-        for item in range(len(bundle.prompts))
+        (number, item) for number, bundle in work.runs.bundles(run_id) for item in range(len(bundle.prompts))
     ]
     return tuple(result for result in work.runs.results(run_id, pairs) if result)
 
 
+def worker_process() -> psutil.Process:
+    """The worker, where there is one: the child of this process that is no engine."""
+    (found,) = (child for child in psutil.Process().children() if "worker" in child.cmdline())
+    return found
+
+
 def calls(hosts: Sequence[Host]) -> dict[str, int]:
     """Requests that the simulated engines themselves counted as started, by host."""
-    started = {}
-    for host in hosts:
-        with urllib.request.urlopen(f"{host.url}/simulator/calls", timeout=5) as page:
-            started[host.id] = int(json.load(page)["started"])
-    return started
+    return {host.id: int(json.loads(read(f"{host.url}/simulator/calls"))["started"]) for host in hosts}
+
+
+def read(url: str) -> str:
+    """A page from this machine, past any proxy."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(url, timeout=10) as page:
+        return str(page.read().decode())
 
 
 def ideal_s(machines: Sequence[Machine], items: int) -> float:
@@ -190,14 +206,17 @@ class Figure:
         limit = f"<= {self.most:g}" if self.most is not None else ""
         limit = f">= {self.least:g}" if self.least is not None else limit
         verdict = "" if not limit else "ok" if self.held else "MISSED"
-        return f"  {self.what:<52} {self.value:>10.4g} {self.unit:<9} {limit:<9} {verdict}".rstrip()
+        value = f"{self.value:,.0f}" if self.value >= 1000 else f"{self.value:.4g}"
+        return f"  {self.what:<52} {value:>10} {self.unit:<9} {limit:<9} {verdict}".rstrip()
 
 
 def say(title: str, figures: Sequence[Figure], *, as_json: bool) -> int:
     """Print the figures; the exit code is 1 where a bound is missed."""
     missed = [figure.what for figure in figures if not figure.held]
     if as_json:
-        print(json.dumps({"title": title, "figures": [asdict(figure) for figure in figures], "missed": missed}))
+        print(
+            json.dumps({"title": title, "figures": [asdict(figure) for figure in figures], "missed": missed})
+        )
     else:
         print("\n".join([title, *(figure.line() for figure in figures)]))
     return 1 if missed else 0

@@ -67,7 +67,9 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     options = parser(__doc__)
-    options.add_argument("--factor", type=float, default=10.0, help="how much faster than real (1: four minutes)")
+    options.add_argument(
+        "--factor", type=float, default=10.0, help="how much faster than real (1: four minutes)"
+    )
     return options.parse_args()
 
 

@@ -175,7 +175,12 @@ class Carrier:
 
     def _engine_failed(self, error: LLMQError) -> bool:
         """Tell the breaker; says whether the host takes no more work now."""
-        return isinstance(error, EngineError) and error.retryable and self.live.failed(error)
+        if not isinstance(error, EngineError):
+            return False
+        if error.retryable:
+            return self.live.failed(error)
+        self.live.succeeded()  # it refused in good order: the engine is well
+        return False
 
     def _result(self, turn: Turn, model: ServedModel, reply: Answer) -> Result:
         claim, last = turn.held.claim, reply.last

@@ -31,8 +31,8 @@ WORK = """
 import sys
 from worker_agent.machine import end_with_parent
 end_with_parent()
-from tasks.celery import app
-app.worker_main(sys.argv[1:])
+from tasks.worker import work
+sys.exit(work(loglevel=sys.argv[1]))
 """
 
 
@@ -74,7 +74,7 @@ def start_worker(host_id: str, fleet_file: Path, settings: Settings) -> WorkerCh
     log.parent.mkdir(parents=True, exist_ok=True)
     environ = os.environ | {"LLMQ_FLEET": str(fleet_file), "LLMQ_HOST": host_id, "LLMQ_GRACE_S": "0"}
     with log.open("ab") as out:
-        command = [*PYTHON, WORK, "worker", "--loglevel", settings.log_level]
+        command = [*PYTHON, WORK, settings.log_level]
         return WorkerChild(host_id, log, _start(command, out, environ))
 
 

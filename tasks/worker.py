@@ -12,9 +12,11 @@ import click
 from celery import signals
 from celery.apps.worker import Worker
 from celery.utils.nodenames import default_nodename
+from celery.utils.text import str_to_list
 
 from tasks.broker import attach, check_policy
 from tasks.connection import connect_or_say
+from tasks.errors import BrokerUnreachable
 from tasks.ownhost import take_up
 from tasks.serving import Serving
 from tasks.settings import read_settings
@@ -32,6 +34,12 @@ class CannotStart(click.ClickException):
     exit_code = 2
 
 
+class NoBroker(CannotStart):
+    """Redis does not answer."""
+
+    exit_code = 3
+
+
 class FleetWorker(Worker):
     """Celery's worker with the queues, slots and name of its host."""
 
@@ -44,7 +52,9 @@ class FleetWorker(Worker):
         **options: Any,
     ) -> None:
         try:
-            self._take_up(concurrency)
+            self._take_up(concurrency, frozenset(str_to_list(queues) or ()))
+        except BrokerUnreachable as error:
+            raise NoBroker(str(error)) from error
         except LLMQError as error:
             raise CannotStart(str(error)) from error
         host = self.serving.live.host
@@ -55,11 +65,11 @@ class FleetWorker(Worker):
             hostname=hostname if named else f"{host.id}@{machine_name()}",
             # One thread more than slots: it prepares the next bundle (tasks/slots.py).
             concurrency=self.serving.slots.slots + 1,
-            queues=queues or with_retries(self.serving.live.queues),
+            queues=with_retries(self.serving.live.queues),
             **options,
         )
 
-    def _take_up(self, slots: int | None) -> None:
+    def _take_up(self, slots: int | None, only: frozenset[str]) -> None:
         """Find Redis and the host to serve, and become its worker. Raises LLMQError."""
         settings = read_settings()
         self.redis = attach(settings)
@@ -68,6 +78,7 @@ class FleetWorker(Worker):
 
         def serve(host: Host) -> Serving:
             serving = Serving(host, settings, self.redis.url)
+            serving.live.only = only
             serving.enter()
             return serving
 
@@ -77,6 +88,20 @@ class FleetWorker(Worker):
     def _consume_more(self) -> None:
         for queue in with_retries(self.serving.live.queues):
             self.app.control.add_consumer(queue, destination=[self.hostname])
+
+
+def work(**options: Any) -> int:
+    """Be a worker until told to stop; `options` are Celery's (concurrency, queues, hostname, loglevel).
+    Returns the exit code. Celery's own command line is left out: it loads Flower on every start."""
+    from tasks.celery import app
+
+    try:
+        worker = app.Worker(**options)
+    except CannotStart as error:
+        error.show()
+        return error.exit_code
+    worker.start()
+    return int(worker.exitcode or 0)
 
 
 def with_retries(queues: Iterable[str]) -> list[str]:

@@ -53,7 +53,8 @@ def end_with_parent() -> None:
     pipe, and the kernel closes it however the parent dies."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):  # sys.stdin's lock would be held while the interpreter shuts down
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
