@@ -155,7 +155,11 @@ def _results(work: Session, run_id: str) -> tuple[Result, ...]:
 
 def worker_process() -> psutil.Process:
     """The worker, where there is one: the child of this process that is no engine."""
-    (found,) = (child for child in psutil.Process().children() if "worker" in child.cmdline())
+    (found,) = (
+        child
+        for child in psutil.Process().children()
+        if any("tasks.worker" in word for word in child.cmdline())
+    )
     return found
 
 
