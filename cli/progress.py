@@ -28,9 +28,7 @@ def describe(view: "View") -> str:
     if view.rates:
         rates = sorted(view.rates.items(), key=lambda pair: -pair[1])
         parts.append(", ".join(f"{host} {_rate(rate)}" for host, rate in rates[:6]))
-    parts += [
-        f"waiting for a host that serves {queue.removeprefix('llmq.model.')}" for queue in view.waiting_for()
-    ]
+    parts += [f"waiting for a host that serves {model_of(queue)}" for queue in view.waiting_for()]
     parts += [f"{host.id} is down: {host.trouble}" for host in view.hosts if host.trouble]
     if view.status.state == "submitting":
         parts.append("still reading papers")
@@ -39,6 +37,11 @@ def describe(view: "View") -> str:
     elif view.eta_s is not None and not view.status.ended:
         parts.append(f"about {duration(view.eta_s)} left")
     return " · ".join(parts)
+
+
+def model_of(queue: str) -> str:
+    """What the work in a queue asks for, as people say it."""
+    return "any model" if queue == "llmq.any" else queue.removeprefix("llmq.model.")
 
 
 def _rate(per_s: float) -> str:

@@ -93,14 +93,13 @@ def wait_for_end(on: Any, run_id: str, outputs: tuple[Path, ...], progress: Any,
 
 
 def _warn_if_nobody(on: Any, run_id: str, progress: Any) -> None:
+    from cli.progress import model_of
     from tasks.hosts import live_hosts, serving
 
     hosts = live_hosts(on.client)
     for queue in on.runs.status(run_id).waiting:
         if not serving(hosts, queue):
-            progress.note(
-                f"no live worker takes {queue.removeprefix('llmq.model.')} yet; the work waits (llmq worker)"
-            )
+            progress.note(f"no live worker serves {model_of(queue)} yet; the work waits (llmq worker)")
 
 
 COMMANDS = (submit,)

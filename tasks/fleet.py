@@ -37,7 +37,8 @@ class Fleet:
     def mend(self, live: Iterable[HostRecord]) -> None:
         """A worker for each host that nobody serves: at the start, after a crash, and when the other
         command whose worker we shared has ended."""
-        served = {record.id for record in live}
+        dead = {worker.child.pid for worker in self.workers.values() if worker.ended}
+        served = {record.id for record in live if record.pid not in dead}
         for host in self.hosts:
             ours = self.workers.get(host.id)
             due, pause_s = self._next_start.get(host.id, (0.0, RESTART_S))

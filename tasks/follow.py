@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -83,6 +83,6 @@ class Landing:
             ) from error
 
     def close(self) -> None:
-        with ExitStack() as stack, suppress(OSError):
+        with suppress(OSError):  # what could not be written has been told
             if self._out:
-                stack.callback(self._out.close)
+                self._out.close()

@@ -18,6 +18,10 @@ class HostTaken(ConfigError):
     """Another live worker serves the host of this id."""
 
 
+class NameTaken(HostTaken):
+    """So it is, on another machine, which may be called the same by chance."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServedModel:
     """A model as the fleet and as the host calls it; `window` in tokens, None if unknown."""
@@ -81,7 +85,7 @@ def serving(hosts: Iterable[HostRecord], queue: str) -> list[HostRecord]:
 
 def enter(client: Client, record: HostRecord) -> None:
     """Become the worker of a host. At once if nobody is or the one who was is dead on this machine;
-    else after a record that is not renewed has ended. Raises HostTaken."""
+    else after a record that is not renewed has ended. Raises HostTaken, NameTaken."""
     deadline = time.monotonic() + TTL_S + 1
     seen: HostRecord | None = None
     while not client.set(keys.host(record.id), record.to_json(), nx=True, ex=TTL_S):
@@ -90,7 +94,7 @@ def enter(client: Client, record: HostRecord) -> None:
         if other and other.machine == machine_id() and not process_alive(other.pid):
             client.delete(keys.host(record.id))
         elif other and ((seen and other.beat != seen.beat) or time.monotonic() > deadline):
-            raise HostTaken(
+            raise (HostTaken if other.machine == machine_id() else NameTaken)(
                 f"host {record.id!r} already has a live worker (process {other.pid} on machine "
                 f"{other.machine}); stop that one, or give this host another id"
             )

@@ -26,6 +26,7 @@ class LiveHost:
         self.host, self.incarnation = host, incarnation
         self.breaker = Breaker(longest_pause_s=health_check_interval)
         self.drained = False
+        self.only: frozenset[str] = frozenset()  # the queues to serve, where somebody named them
         self.busy = 0
         self._engine: Engine | None = None
         self._state = EngineState(host.engine, None)
@@ -55,12 +56,9 @@ class LiveHost:
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """The host's own queue, one per model, and work for any model."""
-        return (
-            queue_of_host(self.host.id),
-            *(queue_of(model.name) for model in self.models),
-            ANY_MODEL,
-        )
+        """The host's own queue, one per model, and work for any model; of these `only` those named."""
+        every = (queue_of_host(self.host.id), *(queue_of(model.name) for model in self.models), ANY_MODEL)
+        return tuple(queue for queue in every if not self.only or queue in self.only)
 
     def model(self, name: str | None) -> ServedModel:
         """The model to answer with; the default where none is asked for. Raises ModelNotFound."""

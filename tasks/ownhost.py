@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from tasks.hosts import HostTaken
+from tasks.hosts import NameTaken
 from tasks.settings import Settings, find_fleet
 from worker_agent.config import Host, read_fleet
 from worker_agent.detect import LOCAL_PORTS, detect_local
@@ -23,7 +23,7 @@ def take_up(settings: Settings, slots: int | None, serve: Callable[[Host], T]) -
     host = replace(host, slots=slots) if slots else host
     try:
         return serve(host)
-    except HostTaken:
+    except NameTaken:
         if fleet or settings.host:
             raise
         return serve(replace(host, id=f"{host.id}-{suffix()}"))

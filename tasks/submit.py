@@ -20,6 +20,7 @@ from worker_agent.errors import LLMQError
 
 FLUSH_BUNDLES = 500
 FLUSH_S = 0.2
+BUSY_S = 0.5
 SUBMITTER = "submit"  # the host of results that no worker had to give
 
 
@@ -70,6 +71,9 @@ def submit(
     started = Submitted(run_id, continued=run_id != manifest.run_id)
     on_start(started)
     whose, files_done = ledger.resume(run_id, submitter)
+    while whose == "busy":  # another command is at it; if that one dies, its lease ends
+        time.sleep(BUSY_S)
+        whose, files_done = ledger.resume(run_id, submitter)
     if whose == "yours":
         _Submission(ledger, texts, Runs(ledger).manifest(run_id), submitter).stream(
             files, files_done, on_paper

@@ -62,7 +62,7 @@ def find_papers(paths: Sequence[Path]) -> Found:
         else:
             entries.append((path, Path(path.name)))
     if faults:
-        raise InputError("\n".join(["cannot use what was named:", *faults]))
+        raise InputError("\n".join(faults))
     return Found(_named(_once(entries, skipped)), tuple(skipped))
 
 

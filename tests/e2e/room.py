@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+
+from tasks.connection import Client
+from tasks.ledger import keys
 
 LLMQ = str(Path(sys.executable).with_name("llmq"))
 CELERY = [sys.executable, "-m", "celery", "-A", "tasks"]
@@ -77,12 +81,13 @@ class Room:
             timeout=timeout_s,
         )
 
-    def simulator(self, name: str, wire: str, **profile: Any) -> Simulator:
+    def simulator(self, name: str, wire: str, *, port: int = 0, **profile: Any) -> Simulator:
         file = self.folder / f"{name}.profile.toml"
         fields = {"wire": wire, "models": ["sim-8b"], "service_s": 0.2, "prefix_cache": False, **profile}
         file.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in fields.items()))
         log = f"{name}.log"
-        child = self.start(LLMQ, "simulate", "--profile", str(file), "--seed", "1", "--port", "0", log=log)
+        command = [LLMQ, "simulate", "--profile", str(file), "--seed", "1", "--port", str(port)]
+        child = self.start(*command, log=log)
         said = wait_until(lambda: " at http" in self.said(log) and self.said(log), 20, f"{name} serves")
         return Simulator(child, wire, said.strip().rsplit(" ", 1)[1])
 
@@ -99,14 +104,29 @@ class Room:
 
     def worker(self, host_id: str, **environ: str) -> "subprocess.Popen[bytes]":
         """`celery -A tasks worker` for one host of the fleet file, up and consuming."""
-        log = f"worker-{host_id}.log"
+        which = {"LLMQ_FLEET": str(self.folder / "fleet.toml"), "LLMQ_HOST": host_id}
+        command = [*CELERY, "worker", "--loglevel", "INFO"]
+        return self.up(*command, log=f"worker-{host_id}.log", **which, **environ)
+
+    def up(self, *command: str, log: str, **environ: str) -> "subprocess.Popen[bytes]":
+        """A worker, whichever door it comes through, up and consuming."""
         before = self.said(log).count(" ready.")
-        child = self.start(
-            *CELERY, "worker", "--loglevel", "INFO",
-            log=log, LLMQ_FLEET=str(self.folder / "fleet.toml"), LLMQ_HOST=host_id, **environ,
-        )  # fmt: skip
-        wait_until(lambda: self.said(log).count(" ready.") > before, 40, f"worker {host_id} is ready")
+        child = self.start(*command, log=log, **environ)
+
+        def ready() -> bool:
+            assert child.poll() is None, self.said(log)
+            return self.said(log).count(" ready.") > before
+
+        wait_until(ready, 40, f"the worker of {log} is ready")
         return child
+
+    def redis(self) -> Client:
+        """A client of the room's Redis; answers are str."""
+        return redis.Redis.from_url(self.environ["LLMQ_REDIS_URL"], decode_responses=True)
+
+    def record(self, host_id: str) -> dict[str, Any]:
+        """What the live worker of a host says of it, or nothing."""
+        return dict(json.loads(self.redis().get(keys.host(host_id)) or "{}"))
 
     def said(self, log: str) -> str:
         path = self.folder / log
