@@ -23,7 +23,7 @@ def say_forecast(asked: "Asked", hosts: "Sequence[Able]", *, as_json: bool) -> i
     if as_json:
         head = {
             "papers": len(rows),
-            "prompts": len(asked.manifest.prompts),
+            "prompts": [asdict(prompt) for prompt in asked.manifest.prompts],
             "items": items,
             "hosts": [asdict(host) for host in hosts],
             "files_skipped": list(asked.manifest.skipped),
@@ -32,6 +32,8 @@ def say_forecast(asked: "Asked", hosts: "Sequence[Able]", *, as_json: bool) -> i
         return 1 if bad else 0
     for row in rows:
         click.echo(f"{row.name}: {_verdict(row, split, bool(hosts))}")
+    for prompt in asked.manifest.prompts:
+        click.echo(f"prompt {prompt.name}: {prompt.template.splitlines()[0][:100]}")
     for skipped in asked.manifest.skipped:
         click.echo(f"skipped {skipped}")
     tokens = sum(row.tokens for row in rows)

@@ -37,7 +37,7 @@ _WORK = (
     click.option(
         "--max-concurrent", type=click.IntRange(1), metavar="N", help="Papers of this run at work at once."
     ),
-    click.option("--name", help="A name to find the run by."),
+    click.option("--name", help="A name to find the run by; of several runs, the newest."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N papers."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and what does not fit."),
     click.option("--fresh", is_flag=True, help="Start anew even if the same run is open."),
@@ -67,7 +67,7 @@ def json_option(command: F) -> F:
 
 
 def run_argument(command: F) -> F:
-    return click.argument("run", metavar="RUN", default="latest")(command)
+    return click.argument("run", metavar="[RUN]", default="latest")(command)
 
 
 def to_asked(

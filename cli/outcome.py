@@ -80,7 +80,9 @@ def say_outcome(work: "Session", run_id: str, outputs: Sequence[Path], *, as_jso
 
 def _sentence(summary: dict[str, Any]) -> str:
     parts = [f"{summary['successful']} of {summary['total_tasks']} answered"]
-    parts += [f"{summary['failed']} failed"] if summary["failed"] else []
+    failed = summary["failed"] - summary["cancelled"]
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{summary['cancelled']} cancelled"] if summary["cancelled"] else []
     parts += [f"{summary['cut']} cut at --max-tokens"] if summary["cut"] else []
     parts += [f"{len(summary['files_skipped'])} files skipped"] if summary["files_skipped"] else []
     seconds = summary["total_time_seconds"]

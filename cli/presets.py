@@ -13,7 +13,7 @@ from cli.options import json_option
 def presets(name: str | None, as_json: bool) -> None:
     """List presets, or show the prompts of one.
 
-    Your own: a TOML file in ./presets or the user configuration folder.
+    Your own: a TOML file named after the preset, in ./presets or the user configuration folder (README).
 
     \b
     llmq presets
@@ -21,11 +21,19 @@ def presets(name: str | None, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from tasks.intake.prompt_files import load_preset, load_presets
+    from tasks.errors import InputError
+    from tasks.intake.prompt_files import load_preset, preset_names
     from tasks.request import preset_folders
 
     folders = preset_folders()
-    chosen = (load_preset(name, folders),) if name else load_presets(folders)
+    chosen = []
+    for one in [name] if name else preset_names(folders):
+        try:
+            chosen.append(load_preset(one, folders))
+        except InputError as error:  # one broken file does not hide the others
+            if name:
+                raise
+            click.echo(f"{one}: cannot be read: {error}", err=True)
     if as_json:
         click.echo(json.dumps([asdict(preset) for preset in chosen]))
         return

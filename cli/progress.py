@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,10 +27,9 @@ def describe(view: "View") -> str:
     """A view in one line, without counts of items done."""
     parts = []
     if view.rates:
-        rates = sorted(view.rates.items(), key=lambda pair: -pair[1])
-        parts.append(", ".join(f"{host} {_rate(rate)}" for host, rate in rates[:6]))
+        parts.append(_rates(view.rates))
     parts += [f"waiting for a host that serves {model_of(queue)}" for queue in view.waiting_for()]
-    parts += [f"{host.id} is down: {host.trouble}" for host in view.hosts if host.trouble]
+    parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
     if view.status.state == "submitting":
         parts.append("still reading papers")
     elif view.status.state == "incomplete":
@@ -44,8 +44,12 @@ def model_of(queue: str) -> str:
     return "any model" if queue == "llmq.any" else queue.removeprefix("llmq.model.")
 
 
-def _rate(per_s: float) -> str:
-    return f"{per_s:.1f}/s" if per_s >= 1 else f"{per_s * 60:.1f}/min"
+def _rates(rates: "Mapping[str, float]") -> str:
+    """The fastest hosts first, all in one unit."""
+    fastest = sorted(rates.items(), key=lambda pair: -pair[1])[:6]
+    if fastest[-1][1] >= 1:
+        return ", ".join(f"{host} {rate:.1f}/s" for host, rate in fastest)
+    return ", ".join(f"{host} {rate * 60:.0f}/min" for host, rate in fastest)
 
 
 def counts(view: "View") -> str:
@@ -63,7 +67,7 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
         self._next_line = 0.0
-        self._last = ""
+        self._said: set[str] = set()
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not self._quiet and find_spec("rich"):
@@ -79,8 +83,8 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Something worth a line of its own, said once."""
-        if text != self._last and not self._quiet:
-            self._last = text
+        if text not in self._said and not self._quiet:
+            self._said.add(text)
             (self._bar.console.print if self._bar else _say)(text)
 
     def show(self, view: "View") -> None:

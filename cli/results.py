@@ -42,9 +42,24 @@ def results(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bo
         if as_json:
             write_json(made, rows(), sys.stdout)
         elif not outputs:
-            _print(rows())
+            (_print_failed if failed else _print)(rows())
         if made.status.ended:
             on.runs.keep(made.manifest.run_id, int(settings.result_ttl_days * 86400))
+
+
+def _print_failed(rows: "Iterable[Row]") -> None:
+    """One line for each paper and reason, however many prompts ended so."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.result and row.result.error:
+            error = row.result.error
+            reasons.setdefault((row.file or "no paper", f"{error.type}: {error.message}"), []).append(
+                row.prompt_name
+            )
+    for (file, reason), prompts in reasons.items():
+        click.echo(f"{file} ({', '.join(prompts)}): {reason}")
+    if not reasons:
+        click.echo("nothing failed", err=True)
 
 
 def _print(rows: "Iterable[Row]") -> None:

@@ -11,6 +11,7 @@ from cli.options import json_option, output_option, to_asked, work_options
 
 if TYPE_CHECKING:
     from tasks.request import Asked
+    from tasks.submit import Submitted
     from tasks.settings import Settings
     from worker_agent.config import Host
 
@@ -91,26 +92,31 @@ def _run(
     from tasks.submit import submit
 
     with session(settings, patient=True) as work, Progress(quiet=as_json) as progress:
+        begun: list[str] = []
+
+        def begin(one: "Submitted") -> None:
+            begun.append(one.run_id)
+            progress.note(("goes on with" if one.continued else "started") + f" run {one.run_id}")
+
         try:
             with workers(hosts, work.client, settings) as fleet:
                 fleet.wait_up(work.client, progress.note)
                 fleet.check_models(asked.manifest.models)
-                for host_id, why in fleet.down.items():
-                    progress.note(f"{host_id} is down and left out for now: {why}")
+                if fleet.down:
+                    progress.note(f"left out until they come up: {', '.join(fleet.down)}")
                 started = submit(
                     work.ledger,
                     work.texts,
                     asked.manifest,
                     asked.files,
                     fresh=fresh,
-                    on_start=lambda one: progress.note(
-                        ("goes on with" if one.continued else "started") + f" run {one.run_id}"
-                    ),
+                    on_start=begin,
                 )
                 outputs = outputs or _default_outputs(started.run_id)
                 left = follow_to_end(work, started.run_id, outputs, progress, fleet.mend)
         except KeyboardInterrupt:
-            progress.note("paused; the answers so far are kept, the same command goes on")
+            kept = "paused; the answers so far are kept, the same command goes on"
+            progress.note(kept if begun else "stopped; nothing was submitted yet")
             raise
         write_outputs(work, started.run_id, left)
         return say_outcome(work, started.run_id, outputs, as_json=as_json)

@@ -60,7 +60,7 @@ def _submit(on: Any, asked: Any, outputs: tuple[Path, ...], *, fresh: bool, wait
     with Progress(quiet=as_json) as progress:
 
         def start(one: Submitted) -> None:
-            progress.note(("goes on with" if one.continued else "started") + f" run {one.run_id}")
+            progress.note(("goes on with" if one.continued else "enqueued") + f" run {one.run_id}")
 
         started = send(on.ledger, on.texts, asked.manifest, asked.files, fresh=fresh, on_start=start)
         _warn_if_nobody(on, started.run_id, progress)

@@ -34,7 +34,7 @@ def connect_or_say(url: str) -> Client:
         client.ping()
     except redis.AuthenticationError as error:
         raise BrokerUnreachable(
-            f"Redis at {masked(url)} refuses the password ({error}); put it into LLMQ_REDIS_URL as "
+            f"Redis at {masked(url)} wants another password; put it into LLMQ_REDIS_URL as "
             "redis://:PASSWORD@host:port/0"
         ) from error
     except redis.RedisError as error:

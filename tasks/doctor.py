@@ -87,7 +87,12 @@ def redis_findings(settings: Settings) -> Iterator[Finding]:
             yield Finding("redis", True, f"{version} at {masked(url)}")
             yield _policy(client)
     except BrokerUnreachable as error:
-        yield Finding("redis", False, str(error), "start it, or correct LLMQ_REDIS_URL")
+        yield Finding(
+            "redis",
+            False,
+            str(error),
+            "correct LLMQ_REDIS_URL, or start that server; without it llmq uses its own",
+        )
 
 
 def _policy(client: Client) -> Finding:

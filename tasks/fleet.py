@@ -55,7 +55,10 @@ class Fleet:
             up = any(record.able for record in self.records)
             if (up and not pending) or self._hopeless() or time.monotonic() > deadline:
                 break
-            say(f"waiting for {', '.join(pending or self.down)}")
+            for host_id, why in self.down.items():
+                say(f"{host_id} is down: {why}")
+            if pending:
+                say(f"waiting for {', '.join(pending)}")
             time.sleep(POLL_S)
         self.down |= dict.fromkeys(pending, f"did not come up within {UP_S:.0f} s")
         if not any(record.able for record in self.records):

@@ -22,13 +22,16 @@ class Pace:
             self._seen.popleft()
 
     def rates(self) -> dict[str, float]:
-        """Items per second by host; hosts without a finished item in the window are left out."""
-        if len(self._seen) < 2:
+        """Items per second by host, up to its last finished item: a host that has nothing to do is not
+        slow. Hosts without a finished item in the window are left out."""
+        if not self._seen:
             return {}
-        (start, before), (end, after) = self._seen[0], self._seen[-1]
-        if end <= start:
-            return {}
-        rates = {host: (n - before.get(host, 0)) / (end - start) for host, n in after.items()}
+        rates = {}
+        start, before = self._seen[0]
+        for host, count in self._seen[-1][1].items():
+            last = next(at for at, seen in self._seen if seen.get(host, 0) == count)
+            if last > start:
+                rates[host] = (count - before.get(host, 0)) / (last - start)
         return {host: rate for host, rate in rates.items() if rate > 0}
 
 

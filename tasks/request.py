@@ -34,8 +34,12 @@ def asked(
     limit: int | None = None,
 ) -> Asked:
     """Check and gather. With papers and no prompt, the preset `research`."""
-    if not (paths or presets or prompts or prompt_files):
+    if not (paths or prompts or prompt_files):
         raise InputError("nothing to ask: name papers (a file or folder), or a prompt with -p TEXT")
+    if presets and not paths:
+        raise InputError(f"the preset {presets[0]} asks about papers: name a file or folder")
+    if name == "latest":
+        raise InputError("a run cannot be named `latest`: that word means the newest run")
     found = find_papers(paths) if paths else Found((), ())
     chosen = choose_prompts(presets, prompt_files, prompts, preset_folders())
     for prompt in chosen:

@@ -33,6 +33,9 @@ class CannotStart(click.ClickException):
 
     exit_code = 2
 
+    def show(self, file: Any = None) -> None:
+        click.echo(f"llmq: {self.message}", file=file, err=file is None)
+
 
 class NoBroker(CannotStart):
     """Redis does not answer."""

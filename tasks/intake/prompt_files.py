@@ -65,6 +65,11 @@ def load_preset(name: str, folders: Sequence[Path] = ()) -> Preset:
     return _read_preset(known[name])
 
 
+def preset_names(folders: Sequence[Path] = ()) -> list[str]:
+    """The names there are, whether their files can be read or not."""
+    return sorted(_preset_files(folders))
+
+
 def load_presets(folders: Sequence[Path] = ()) -> tuple[Preset, ...]:
     """Every preset there is, by name. Raises InputError where one cannot be read."""
     return tuple(_read_preset(path) for _, path in sorted(_preset_files(folders).items()))

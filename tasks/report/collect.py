@@ -69,6 +69,7 @@ class Report:
             "total_tasks": status.total,
             "successful": status.successful,
             "failed": status.total - status.successful if status.ended else status.failed,
+            "cancelled": status.total - status.finished if status.state == "cancelled" else 0,
             "cut": status.cut,
             "success_rate": round(100 * status.successful / status.total, 2) if status.total else 0.0,
             "total_time_seconds": round(seconds, 3),

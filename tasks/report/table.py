@@ -65,7 +65,7 @@ def to_object(row: Row) -> dict[str, Any]:
         "host": result.host or None if result else None,
         **({name: getattr(result, name) for name in FACTS[2:]} if result else {}),
         "failures": [[one.host, one.type, one.message] for one in result.failures] if result else [],
-        "metrics": {name: result.metrics.get(name) for name in METRICS} if result else None,
+        "metrics": {name: _rounded(name, result.metrics.get(name)) for name in METRICS} if result else None,
     }
 
 
@@ -74,7 +74,7 @@ def to_cells(row: Row) -> list[Any]:
     result = row.result
     head = [row.file, row.prompt_name, result.model if result else row.model, *_outcome(result)]
     facts = [row.item_id, row.stage, *(getattr(result, name) if result else None for name in FACTS[2:])]
-    metrics = [result.metrics.get(name) if result else None for name in METRICS]
+    metrics = [_rounded(name, result.metrics.get(name)) if result else None for name in METRICS]
     return [_cell(value) for value in (*head, *facts, *metrics)]
 
 
@@ -90,6 +90,13 @@ def _outcome(result: Result | None) -> tuple[Any, ...]:
         error.type if error else None,
         error.message if error else None,
     )
+
+
+def _rounded(name: str, value: Any) -> Any:
+    """Microseconds, and rates to three digits: what is behind them is noise."""
+    if not isinstance(value, float):
+        return value
+    return round(value, 6 if name.endswith("_s") else 3)
 
 
 def _cell(value: Any) -> Any:

@@ -100,6 +100,8 @@ def _fault(path: Path) -> str | None:
     folder = path.parent
     while not folder.exists():
         folder = folder.parent
+    if not folder.is_dir():
+        return f"{path}: {folder} is no folder"
     if not os.access(path if path.exists() else folder, os.W_OK):
         return f"{path}: cannot be written (no permission)"
     return None

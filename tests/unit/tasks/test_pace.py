@@ -15,6 +15,14 @@ def test_rates_are_of_the_last_minute() -> None:
     assert pace.rates() == {"fast": 2.0}
 
 
+def test_a_host_without_work_is_not_slow() -> None:
+    """It did its share and waits: its rate stays what it was while it worked."""
+    pace = Pace()
+    for at, count in ((0.0, 0), (5.0, 10), (10.0, 20), (15.0, 20), (20.0, 20)):
+        pace.saw(at, {"fast": count})
+    assert pace.rates() == {"fast": 2.0}
+
+
 def test_nothing_is_known_before_something_is_done() -> None:
     """No rate, no estimate; nothing left, nothing to wait for."""
     assert eta_s(10, 5, {}, {}) is None
