@@ -11,8 +11,8 @@ from cli.options import json_option, output_option, to_asked, work_options
 
 if TYPE_CHECKING:
     from tasks.request import Asked
-    from tasks.submit import Submitted
     from tasks.settings import Settings
+    from tasks.submit import Submitted
     from worker_agent.config import Host
 
 
