@@ -9,6 +9,7 @@ from tasks import policy
 from tasks.answer import Answer, BiggerElsewhere, Question, TokenScale, answer
 from tasks.errors import BrokerUnreachable, UnknownRun
 from tasks.hosts import HostRecord, ServedModel
+from tasks.invite import Invitation, invite
 from tasks.lease import Held
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
@@ -21,7 +22,18 @@ from tasks.texts import Texts
 from tasks.work import Failure, Manifest, Result, item_id
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines import Call
-from worker_agent.errors import CallCancelled, EngineError, LLMQError, ModelNotFound
+from worker_agent.errors import (
+    AnswerCut,
+    CallCancelled,
+    EmptyAnswer,
+    EngineError,
+    EngineOverloaded,
+    EngineUnavailable,
+    LLMQError,
+    ModelNotFound,
+    PaperTruncated,
+    RequestRejected,
+)
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +78,8 @@ class Turn:
 
 @dataclass(slots=True)
 class Carrier:
-    """Shared by the threads of one worker. `others` are the other live hosts that take work from a
-    queue. Methods that end a bundle return why, for a person to read; None: go on."""
+    """Shared by the threads of one worker. `others` are the other live hosts that have a queue, able to
+    take work now or not. Methods that end a bundle return why, for a person to read; None: go on."""
 
     live: LiveHost
     ledger: Ledger
@@ -88,7 +100,9 @@ class Carrier:
                 return self._end_unreadable(held)
             if bundle.copies:
                 return self._copy(held)
-            return self._answer_all(held, seat)
+            ended = self._answer_all(held, seat)
+            self._pass_place_on(held)
+            return ended
         except BrokerUnreachable:
             return "the worker stops while Redis is away; the lease ends by itself"
         except UnknownRun:
@@ -110,12 +124,21 @@ class Carrier:
                 ended = self._take(turn, seat)
             except (BrokerUnreachable, UnknownRun):
                 raise
+            except LLMQError as error:
+                ended = self._failed(turn, error)
             except Exception as error:
                 log.exception("%s failed inside llmq", turn.id)
                 ended = self._failed(turn, Broken(f"{type(error).__name__}: {error}"))
             if ended:
                 return ended
         return f"{len(claim.items)} items"
+
+    def _pass_place_on(self, held: Held) -> None:
+        """Where a run limits how many are at work, claims were refused for it and their invitations are
+        gone: ask for the next one now, and not at the steward's next tick."""
+        claim = held.claim
+        if self._manifest(claim.run_id).max_concurrent:
+            invite(self.ledger.redis, [Invitation(claim.run_id, claim.number, claim.queue)], again=True)
 
     def _take(self, turn: Turn, seat: Seat) -> str | None:
         claim = turn.held.claim
@@ -149,10 +172,11 @@ class Carrier:
     def _failed(self, turn: Turn, error: LLMQError) -> str | None:
         """A failed attempt: the item ends with its reason, or the bundle is tried again."""
         claim = turn.held.claim
-        alone = not self.others(claim.queue)
+        others = self.others(claim.queue)
+        alone = not any(host.able for host in others)
         failure = Failure(self.live.host.id, error.kind, str(error)[:MESSAGE_CHARS])
         log.warning("%s: %s: %s", turn.id, error.kind, error)
-        elsewhere = isinstance(error, ModelNotFound) and not alone
+        elsewhere = isinstance(error, ModelNotFound) and bool(others)
         if elsewhere:
             self.live.withdraw(claim.bundle.model)
         verdict = policy.after_failure(
@@ -174,13 +198,17 @@ class Carrier:
         return f"given back: {failure.type}"
 
     def _engine_failed(self, error: LLMQError) -> bool:
-        """Tell the breaker; says whether the host takes no more work now."""
-        if not isinstance(error, EngineError):
+        """Tell the breaker; says whether the host is to blame and not the item. A host that fails trial
+        after trial may have an item that breaks it: from then on attempts count, and every run ends."""
+        if isinstance(error, RequestRejected | AnswerCut | PaperTruncated):
+            self.live.succeeded()  # it answered in good order: the engine is well
+        if not (isinstance(error, EngineError) and error.retryable):
             return False
-        if error.retryable:
-            return self.live.failed(error)
-        self.live.succeeded()  # it refused in good order: the engine is well
-        return False
+        spent = self.live.breaker.spent
+        opened = self.live.failed(error)
+        if isinstance(error, EngineUnavailable | EngineOverloaded):
+            return True
+        return opened and not spent and not isinstance(error, EmptyAnswer)
 
     def _result(self, turn: Turn, model: ServedModel, reply: Answer) -> Result:
         claim, last = turn.held.claim, reply.last
@@ -251,7 +279,7 @@ class Carrier:
 
     def _text(self, held: Held) -> str | None:
         paper = held.claim.bundle.paper
-        return self.texts.read(paper) if paper else None
+        return self.ledger.patiently(lambda: self.texts.read(paper)) if paper else None
 
     def _manifest(self, run_id: str) -> Manifest:
         if run_id not in self._manifests:
@@ -262,5 +290,11 @@ class Carrier:
 
     def _largest_window(self, queue: str, model: ServedModel) -> int | None:
         """The largest window among the live hosts for this work, ours included."""
-        others = (m.window or 0 for host in self.others(queue) for m in host.models if m.name == model.name)
+        others = (
+            m.window or 0
+            for host in self.others(queue)
+            if host.able
+            for m in host.models
+            if m.name == model.name
+        )
         return max([*others, model.window or 0]) or None

@@ -51,7 +51,18 @@ class Runs:
 
     def ids(self) -> list[str]:
         """All runs, newest first."""
-        return list(self._ask(lambda: self._redis.zrevrange(keys.RUNS, 0, -1)))
+        return self._ask(self._living)
+
+    def _living(self) -> list[str]:
+        """Runs whose life has ended leave the list."""
+        ids = self._redis.zrevrange(keys.RUNS, 0, -1)
+        pipe = self._redis.pipeline(transaction=False)
+        for run_id in ids:
+            pipe.exists(keys.run(run_id))
+        lives = dict(zip(ids, pipe.execute(), strict=True))
+        if gone := [run_id for run_id in ids if not lives[run_id]]:
+            self._redis.zrem(keys.RUNS, *gone)
+        return [run_id for run_id in ids if lives[run_id]]
 
     def open_ids(self) -> list[str]:
         """Runs that still owe something, oldest first."""

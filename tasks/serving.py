@@ -42,12 +42,12 @@ class Neighbours:
         self._ledger, self._own_id = ledger, own_id
         self._seen_at, self._records = float("-inf"), list[HostRecord]()
 
-    def serving(self, queue: str) -> list[HostRecord]:
-        """Those that take work from `queue` now."""
+    def of(self, queue: str) -> list[HostRecord]:
+        """Those that have `queue`, able to take work now or not."""
         if time.monotonic() - self._seen_at > NEIGHBOURS_S:
             self._records = self._ledger.patiently(lambda: hosts.live_hosts(self._ledger.redis))
             self._seen_at = time.monotonic()
-        return [one for one in hosts.serving(self._records, queue) if one.id != self._own_id]
+        return [one for one in self._records if queue in one.queues and one.id != self._own_id]
 
 
 class Serving:
@@ -72,7 +72,7 @@ class Serving:
             runs=Runs(self._ledger),
             texts=Texts(connect(redis_url, decode=False), ttl_s=ttl_s),
             slots=self.slots,
-            others=self._neighbours.serving,
+            others=self._neighbours.of,
             stopping=self._stopping.is_set,
             settings=settings,
         )
@@ -88,7 +88,7 @@ class Serving:
                 invitation.queue,
                 new_token(self.live.incarnation),
                 self.live.host.id,
-                alone=not self._neighbours.serving(invitation.queue),
+                alone=not any(one.able for one in self._neighbours.of(invitation.queue)),
             )
             if claim is None:
                 return "nothing due"
@@ -101,17 +101,26 @@ class Serving:
         taken_back = self._ledger.reap(self.live.host.id, self.live.incarnation)
         if taken_back:
             log.info("took back %d bundles that a dead predecessor held", taken_back)
-        for loop in (self._renew, self._probe, self._listen, self._warm):
-            threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
+        threading.Thread(target=self._warm, name="_warm", daemon=True).start()
+        for loop in (self._renew, self._probe, self._listen):
+            threading.Thread(target=self._keep, args=(loop,), name=loop.__name__, daemon=True).start()
         self._steward.start()
 
     def stop(self, grace_s: float) -> None:
         """Claim nothing more; running calls have `grace_s` to end, then they are shut. Returns at once."""
         self._stopping.set()
         self.slots.close()
-        timer = threading.Timer(grace_s, self._holdings.stop_all)
+        timer = threading.Timer(grace_s, self._give_up)
         timer.daemon = True
         timer.start()
+
+    def _give_up(self) -> None:
+        """The grace is over: calls end, and nobody waits for a Redis that is away."""
+        self._holdings.stop_all()
+        self._ledger.closing.set()
+        for held in self._holdings.all():  # one that loads a model does not hear it
+            with suppress(LLMQError):
+                self._ledger.release(held.claim)
 
     def leave(self) -> None:
         """The host is free: its record goes, another steward leads."""
@@ -121,6 +130,15 @@ class Serving:
             hosts.leave(self._ledger.redis, self._record)
         except redis.RedisError as error:
             log.warning("could not sign off, the record ends by itself: %s", error)
+
+    def _keep(self, loop: Callable[[], None]) -> None:
+        """Run a loop again if it breaks: a worker without one of them looks alive and is not."""
+        while True:
+            try:
+                return loop()
+            except Exception:
+                log.exception("%s broke; it starts again", loop.__name__)
+                time.sleep(1.0)
 
     def _renew(self) -> None:
         """Leases and host record live on. While the worker stops, until nothing is held any more."""

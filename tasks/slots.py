@@ -13,7 +13,7 @@ from threading import Condition
 LOOK_AGAIN_S = 1.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # two seats that look alike are two
 class Seat:
     """One bundle's place: claimed, then sitting, then on its last item."""
 
@@ -57,9 +57,9 @@ class Slots:
     def sit(self, seat: Seat, given_up: Callable[[], bool]) -> bool:
         """Wait for a free slot. False: `given_up` says the bundle is no longer ours."""
         with self._changed:
-            while self.sitting >= self.slots and not given_up():
+            while self.sitting >= self.slots and not self._closed and not given_up():
                 self._changed.wait(LOOK_AGAIN_S)
-            seat.sitting = not given_up()
+            seat.sitting = not self._closed and not given_up()
             return seat.sitting
 
     def ending(self, seat: Seat) -> None:

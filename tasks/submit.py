@@ -141,6 +141,10 @@ class _Submission:
             raise SubmissionStopped(
                 f"another command goes on submitting run {self._run}; `llmq watch` follows it"
             )
+        if answer == "behind":
+            raise SubmissionStopped(
+                f"Redis came back without a part of run {self._run}; give the same command again"
+            )
         if answer == "cancelled":
             raise SubmissionStopped(f"run {self._run} was cancelled while it was being submitted")
         for number, (bundle, _) in enumerate(rows, first):

@@ -88,6 +88,11 @@ class FleetWorker(Worker):
         self.serving = self.app.serving = take_up(settings, slots, serve)
         self.serving.on_change = self._consume_more
 
+    def on_close(self) -> None:
+        """Celery stops, for whatever reason: claim no more, give running requests their time."""
+        self.serving.stop(float(os.environ.get("LLMQ_GRACE_S", GRACE_S)))
+        super().on_close()
+
     def _consume_more(self) -> None:
         for queue in with_retries(self.serving.live.queues):
             self.app.control.add_consumer(queue, destination=[self.hostname])
@@ -111,14 +116,6 @@ def with_retries(queues: Iterable[str]) -> list[str]:
     """Each queue behind its retry queue, in the order they are consumed."""
     queues = list(queues)
     return [queue + RETRY_SUFFIX for queue in queues] + queues
-
-
-@signals.worker_shutting_down.connect
-def _stop(**_: Any) -> None:
-    """SIGTERM or Ctrl-C: claim no more, give running requests their time."""
-    from tasks.celery import app
-
-    app.serving.stop(float(os.environ.get("LLMQ_GRACE_S", GRACE_S)))
 
 
 @signals.worker_shutdown.connect

@@ -26,6 +26,11 @@ class Breaker:
     def closed(self) -> bool:
         return self.state == "closed"
 
+    @property
+    def spent(self) -> bool:
+        """Trial after trial has failed for so long that the pause does not grow any more."""
+        return self.pause_s >= self.longest_pause_s
+
     def succeeded(self) -> None:
         """A request was answered."""
         self.state, self.reason, self.failures, self.pause_s = "closed", "", 0, FIRST_PAUSE_S
@@ -34,6 +39,8 @@ class Breaker:
         """A request failed; `absent`: nothing answers at the address. Returns whether work stops."""
         self.failures += 1
         self.reason = reason
+        if self.state == "open":  # the other slots of one outage
+            return True
         if absent or self.state == "half-open" or self.failures >= FAILURES_IN_A_ROW:
             self._open(now)
         return self.state == "open"

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
+import redis
 from redis.exceptions import (
     BusyLoadingError,
     ConnectionError,
@@ -85,7 +86,8 @@ class Ledger:
         self, run_id: str, submitter: str, files_done: int, first: int, rows: Sequence[tuple[Bundle, str]]
     ) -> str:
         """Put bundles, each with its queue, into plan and ledger, numbered from `first`.
-        Answers `added`, `lost` (another command submits this run now) or `cancelled`."""
+        Answers `added`, `lost` (another command submits this run now), `cancelled`, or `behind`
+        (Redis came back without earlier ones)."""
         args: list[Any] = [submitter, self.lease_ms, files_done, first]
         for bundle, queue in rows:
             args += [bundle.to_json(), queue, len(bundle.prompts), bundle.after]
@@ -217,10 +219,17 @@ class Ledger:
         while True:
             try:
                 return ask()
-            except AWAY as error:
+            except redis.RedisError as error:
+                if not _away(error):
+                    raise
                 if not self._patient or self.closing.wait(pause_s):
                     raise BrokerUnreachable(f"Redis does not answer: {error}") from error
                 pause_s = min(pause_s * 2, 2.0)
+
+
+def _away(error: redis.RedisError) -> bool:
+    """It does not answer, or takes no writes now. Inside a script, Redis 6 says so in words only."""
+    return isinstance(error, AWAY) or any(word in str(error) for word in ("OOM ", "MISCONF", "BUSY "))
 
 
 def new_token(incarnation: str) -> str:

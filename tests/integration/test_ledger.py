@@ -87,6 +87,18 @@ def test_any_invitation_serves_any_due_bundle_of_its_queue(ledger: Ledger) -> No
     assert second.number == 2
 
 
+def test_a_claim_whose_reply_was_lost_is_asked_again(ledger: Ledger) -> None:
+    """Asked twice under one token it holds one bundle, also if it was granted another than invited."""
+    start(ledger, bundle(), bundle("b.txt"), bundle("c.txt"))
+    assert claim(ledger, "b")
+    first = ledger.claim("r1", [0], QUEUE, "token", "a", alone=False)
+    again = ledger.claim("r1", [0], QUEUE, "token", "a", alone=False)
+    assert first
+    assert again
+    assert first.number == again.number == 1
+    assert ledger.redis.hget(keys.counts("r1"), "held") == "2"
+
+
 def test_first_result_wins_and_counts_once(ledger: Ledger, runs: Runs) -> None:
     """Two holders commit the same item: the first result stays, the second is late, one is counted."""
     start(ledger, bundle())
@@ -269,6 +281,7 @@ def test_an_interrupted_submission_is_incomplete_and_goes_on(ledger: Ledger, run
     assert ledger.add("r1", "you", 2, 1, [(bundle("b.txt"), QUEUE)]) == "added"
     assert ledger.add("r1", "you", 2, 1, [(bundle("b.txt"), QUEUE)]) == "added"  # said twice
     assert runs.status("r1").total == 6
+    assert ledger.add("r1", "you", 9, 7, [(bundle("z.txt"), QUEUE)]) == "behind"
     assert ledger.submitted("r1", "you") == "submitted"
     assert ledger.resume("r1", "me")[0] == "submitted"
 

@@ -1,10 +1,12 @@
 -- Keeps true: a bundle is in the plan, owed and counted, all or nothing, and only by the command
 -- that submits the run; said twice (a lost reply), it is added once. ARGV: submitter, lease ms, files
 -- done, number of the first bundle, then for each bundle: record, queue, items, the number of the
--- bundle it waits for or -1. Answer: `added`, `lost` or `cancelled`.
+-- bundle it waits for or -1. Answer: `added`, `lost`, `cancelled` or `behind`.
 if redis.call('HEXISTS', run, 'cancelled') == 1 then return 'cancelled' end
 if redis.call('HGET', run, 'submitter') ~= ARGV[1] then return 'lost' end
-if redis.call('LLEN', plan) ~= tonumber(ARGV[4]) then return 'added' end
+local length = redis.call('LLEN', plan)
+if length > tonumber(ARGV[4]) then return 'added' end
+if length < tonumber(ARGV[4]) then return 'behind' end -- Redis came back with older data
 local t = now()
 for at = 5, #ARGV, 4 do
   local n = redis.call('RPUSH', plan, ARGV[at]) - 1

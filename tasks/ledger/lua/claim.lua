@@ -10,7 +10,6 @@ local function free(n)
   if not score then return false end
   local holder, in_queue, excluded = unpack(
     redis.call('HMGET', bundle_key(n), 'holder', 'queue', 'not:' .. host))
-  if holder == token then return true end
   if holder or in_queue ~= queue or tonumber(score) > t then return false end
   return alone == '1' or not excluded or tonumber(excluded) <= t
 end
@@ -29,6 +28,13 @@ local function grant(n)
 end
 
 if redis.call('EXISTS', run) == 0 then return {'unknown'} end
+for _, member in ipairs(redis.call('SMEMBERS', held_prefix .. host)) do -- the reply to this very claim was lost
+  local of_run, n = string.match(member, '^(%S+) (%d+)$')
+  if of_run == run_id and redis.call('HGET', bundle_key(n), 'holder') == token then
+    local granted = grant(n)
+    if granted then return granted end
+  end
+end
 local most = redis.call('HGET', run, 'max_concurrent')
 if most and tonumber(redis.call('HGET', counts, 'held') or '0') >= tonumber(most) then
   return {'full'}

@@ -79,6 +79,23 @@ def test_the_limit_holds(stack: ExitStack) -> None:
     assert second.get(timeout=2)
 
 
+def test_seats_that_look_alike_are_two() -> None:
+    """Whoever leaves takes its own seat, or a slot would be lost for ever."""
+    slots = Slots(2, lambda: 2)
+    with slots.seat() as first, ExitStack() as second:
+        other = second.enter_context(slots.seat())
+        assert first
+        assert other
+        slots.sit(first, lambda: False)
+        slots.sit(other, lambda: False)
+        second.close()
+        slots.ending(first)
+    assert slots.sitting == 0
+    with slots.seat() as one, slots.seat() as two:
+        assert one
+        assert two
+
+
 def test_a_closing_worker_claims_nothing(stack: ExitStack) -> None:
     """Who waits hears that the worker closes."""
     slots = Slots(1, lambda: 0)

@@ -35,6 +35,14 @@ def test_probes_come_after_growing_pauses() -> None:
     assert breaker.probe_at - now == FIRST_PAUSE_S
 
 
+def test_one_outage_is_one_pause() -> None:
+    """The other slots' failures of the same outage do not make the pause longer."""
+    breaker = Breaker()
+    for _ in range(5):
+        assert breaker.failed(0.0, "refused", absent=True)
+    assert breaker.probe_at == FIRST_PAUSE_S
+
+
 def test_a_probe_lets_one_trial_through() -> None:
     """Half-open: the trial's success closes it, its failure opens it again, for longer."""
     breaker = Breaker()
