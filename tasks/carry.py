@@ -17,9 +17,8 @@ from tasks.measures import measures
 from tasks.runs import Runs
 from tasks.settings import Settings
 from tasks.slots import Seat, Slots
-from tasks.submit import unreadable
 from tasks.texts import Texts
-from tasks.work import Failure, Manifest, Result, item_id
+from tasks.work import Failure, Manifest, Result, item_id, unreadable
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines import Call
 from worker_agent.errors import (
@@ -138,7 +137,8 @@ class Carrier:
         gone: ask for the next one now, and not at the steward's next tick."""
         claim = held.claim
         if self._manifest(claim.run_id).max_concurrent:
-            invite(self.ledger.redis, [Invitation(claim.run_id, claim.number, claim.queue)], again=True)
+            again = [Invitation(claim.run_id, claim.number, claim.queue)]
+            self.ledger.patiently(lambda: invite(self.ledger.redis, again, again=True))
 
     def _take(self, turn: Turn, seat: Seat) -> str | None:
         claim = turn.held.claim
@@ -207,7 +207,7 @@ class Carrier:
         spent = self.live.breaker.spent
         opened = self.live.failed(error)
         if isinstance(error, EngineUnavailable | EngineOverloaded):
-            return True
+            return not spent
         return opened and not spent and not isinstance(error, EmptyAnswer)
 
     def _result(self, turn: Turn, model: ServedModel, reply: Answer) -> Result:

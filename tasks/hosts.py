@@ -65,7 +65,8 @@ class HostRecord:
         fields = json.loads(text)
         fields["models"] = tuple(ServedModel(**model) for model in fields["models"])
         fields["queues"] = tuple(fields["queues"])
-        return cls(**fields)
+        known = cls.__dataclass_fields__  # a newer llmq may say more
+        return cls(**{name: value for name, value in fields.items() if name in known})
 
 
 def live_hosts(client: Client) -> list[HostRecord]:

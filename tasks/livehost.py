@@ -31,7 +31,8 @@ class LiveHost:
         self._engine: Engine | None = None
         self._state = EngineState(host.engine, None)
         self._ready: dict[str, ModelState] = {}
-        self._gone: set[str] = set()
+        self._gone: set[str] = set()  # models that the engine said it does not have
+        self._look_at = 0.0
         self._lock = threading.Lock()
         self.look()
 
@@ -81,6 +82,7 @@ class LiveHost:
         offered = self.models
         gone = name or (offered[0].name if offered else "")
         self._gone.add(gone)
+        self._look_at = time.monotonic() + self.breaker.longest_pause_s
         if not self.models:
             self.failed(ModelNotFound(f"{self.host.id} has no model to answer with: {gone} is gone"))
 
@@ -111,7 +113,7 @@ class LiveHost:
         with self._lock:
             due = self.breaker.probe_due(time.monotonic())
         if not due:
-            return False
+            return self._look_for_gone()
         try:
             self._state = self.engine.state()
             self._gone.clear()
@@ -121,6 +123,20 @@ class LiveHost:
         with self._lock:
             self.breaker.probed(time.monotonic(), answered=answered, reason=reason)
         return answered
+
+    def _look_for_gone(self) -> bool:
+        """A model that was withdrawn may be back: look now and then. Says whether one is."""
+        if not self._gone or time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + self.breaker.longest_pause_s
+        try:
+            state = self.engine.state()
+        except EngineError:
+            return False
+        has = {model.name for model in state.models}
+        back = {name.fleet for name in self._names() if name.local in has} & self._gone
+        self._gone -= back
+        return bool(back)
 
     def limit(self) -> int:
         """How many bundles this host may hold now."""

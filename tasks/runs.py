@@ -155,8 +155,9 @@ class Runs:
     def settle(self, ttl_s: int) -> int:
         """Give ended runs and their results an end of life. Returns how many runs."""
         count = 0
-        while run_id := self._redis.lpop(keys.ENDED):
+        while run_id := self._redis.lindex(keys.ENDED, 0):
             self.keep(str(run_id), ttl_s)
+            self._redis.lrem(keys.ENDED, 1, run_id)
             count += 1
         return count
 

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 NEIGHBOURS_S = 2.0
 PROBE_LOOK_S = 0.5
+UNKNOWN_SLOTS = 8
 
 
 class Neighbours:
@@ -76,6 +77,13 @@ class Serving:
             stopping=self._stopping.is_set,
             settings=settings,
         )
+
+    @property
+    def threads(self) -> int:
+        """One more than slots, to prepare the next bundle (tasks/slots.py); enough for whatever an engine
+        that does not answer yet may turn out to carry."""
+        known = self.live.host.slots or self.live.breaker.closed
+        return (self.live.slots if known else max(self.live.slots, UNKNOWN_SLOTS)) + 1
 
     def serve(self, invitation: Invitation) -> str:
         """Follow an invitation; returns what came of it, for a person to read."""
@@ -148,16 +156,19 @@ class Serving:
     def _renew_once(self) -> float:
         """Returns after how many seconds to come again."""
         self.live.busy = self.slots.sitting
+        self.slots.slots = self.live.slots  # an engine that was away says how many only now
         try:
             self._holdings.renew()
             record = replace(self.live.record(), beat=self._record.beat)
             self._record = hosts.renew(self._ledger.redis, record)
         except redis.RedisError as error:
             log.warning("waiting for Redis: %s", error)
-            return 1.0
-        if self._stopping.is_set():
-            time.sleep(0.5)  # the event no longer makes anybody wait
-        return self._settings.lease_s / 3
+            self._stopping.wait(1.0)
+            return 0.0
+        finally:
+            if self._stopping.is_set():
+                time.sleep(0.5)  # the event no longer makes anybody wait
+        return min(self._settings.lease_s, hosts.TTL_S) / 3
 
     def _warm(self) -> None:
         """Load the default model before work comes; its window then stands in the host record."""

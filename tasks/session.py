@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import redis
+
 from tasks.broker import broker, check_policy
 from tasks.connection import Client, connect, connect_or_say
+from tasks.errors import BrokerUnreachable
 from tasks.ledger.ledger import Ledger
 from tasks.runs import Runs
 from tasks.settings import Settings
@@ -33,4 +36,7 @@ def session(settings: Settings, *, patient: bool = False) -> Iterator[Session]:
         check_policy(client)
         ledger = Ledger(client, lease_s=settings.lease_s, patient=patient)
         texts = Texts(connect(url, decode=False), ttl_s=int(settings.result_ttl_days * 86400))
-        yield Session(settings, client, ledger, Runs(ledger), texts)
+        try:
+            yield Session(settings, client, ledger, Runs(ledger), texts)
+        except redis.RedisError as error:
+            raise BrokerUnreachable(f"Redis does not answer: {error}") from error

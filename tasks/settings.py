@@ -16,6 +16,7 @@ from worker_agent.errors import ConfigError
 
 FILE = "llmq.toml"
 FLEET_FILES = ("fleet.toml", "workers.json")
+LEAST_LEASE_S = 10.0  # longer than the steward may be away without holding its breath
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -159,6 +160,13 @@ def _seconds_or_days(value: object) -> float:
     return number
 
 
+def _lease(value: object) -> float:
+    seconds = _seconds_or_days(value)
+    if seconds < LEAST_LEASE_S:
+        raise ValueError(f"expected at least {LEAST_LEASE_S:g} seconds, got {value!r}")
+    return seconds
+
+
 def _count(value: object) -> int:
     number = _number(value, int)
     if number < 0:
@@ -184,6 +192,6 @@ _KINDS: dict[str, Callable[[object], object]] = {
     "max_retries": _count,
     "request_timeout": _seconds_or_days,
     "result_ttl_days": _seconds_or_days,
-    "lease_s": _seconds_or_days,
+    "lease_s": _lease,
     "log_level": _level,
 }

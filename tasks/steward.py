@@ -75,8 +75,8 @@ class Steward:
         for run_id, due in runs:
             if missing <= 0:
                 return
-            numbers = client.zrange(
-                keys.owed(run_id), "-inf", "(1e12", byscore=True, offset=0, num=min(missing, due)
+            numbers = client.zrangebyscore(
+                keys.due(run_id, queue), "-inf", "(1e12", start=0, num=min(missing, due)
             )
             invite(client, (Invitation(run_id, int(n), queue) for n in numbers), again=True)
             missing -= len(numbers)

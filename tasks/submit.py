@@ -15,7 +15,7 @@ from tasks.invite import Invitation, invite
 from tasks.ledger.ledger import Claim, Ledger
 from tasks.runs import Runs
 from tasks.texts import Texts
-from tasks.work import PROTOCOL, Bundle, Failure, Manifest, Result, digest, item_id
+from tasks.work import PROTOCOL, Bundle, Manifest, digest, unreadable
 from worker_agent.errors import LLMQError
 
 FLUSH_BUNDLES = 500
@@ -126,7 +126,8 @@ class _Submission:
 
     def _take(self, paper: Paper) -> None:
         if paper.text is not None and not paper.error:
-            self._texts.put(paper.id, paper.text)
+            text = paper.text
+            self._ledger.patiently(lambda: self._texts.put(paper.id, text))
         self._rows += self._planner.paper(paper)
 
     def _flush_if_due(self, files_done: int) -> None:
@@ -150,28 +151,18 @@ class _Submission:
         for number, (bundle, _) in enumerate(rows, first):
             if bundle.error:
                 self._fail(number, bundle)
-        invite(
-            self._ledger.redis,
-            (
-                Invitation(self._run, number, queue, label(bundle))
-                for number, (bundle, queue) in enumerate(rows, first)
-                if not bundle.error and not bundle.copies
-            ),
-        )
+        invitations = [
+            Invitation(self._run, number, queue, label(bundle))
+            for number, (bundle, queue) in enumerate(rows, first)
+            if not bundle.error and not bundle.copies
+        ]
+        self._ledger.patiently(lambda: invite(self._ledger.redis, invitations))
 
     def _fail(self, number: int, bundle: Bundle) -> None:
         """A paper that cannot be read ends at once, whoever works."""
         claim = Claim(self._run, number, "", bundle, (), "", 0, 0, {})
         for item in range(len(bundle.prompts)):
             self._ledger.commit(claim, item, unreadable(self._run, number, item, bundle, SUBMITTER), None)
-
-
-def unreadable(run_id: str, number: int, item: int, bundle: Bundle, host: str) -> Result:
-    """The result of an item whose paper cannot be read."""
-    kind, message = bundle.error or ("error", "unknown")
-    return Result(
-        item_id(run_id, number, item), "", 0, model=bundle.model, error=Failure(host, kind, message)
-    )
 
 
 def label(bundle: Bundle) -> str:

@@ -38,7 +38,10 @@ class Texts:
                 return self._recent[paper_id]
         packed = self._redis.get(keys.text(paper_id))
         if packed is None:
-            raise TextMissing(f"the text of paper {paper_id[:12]} is not in Redis any more; submit it again")
+            raise TextMissing(
+                f"the text of paper {paper_id[:12]} is not in Redis any more; submit with --fresh"
+            )
+        self._redis.expire(keys.text(paper_id), self._ttl_s)  # an open run never loses its papers
         text = zlib.decompress(packed).decode("utf-8", "surrogatepass")
         with self._lock:
             self._recent[paper_id] = text

@@ -63,12 +63,11 @@ class Manifest:
     files: int = 0
     skipped: tuple[str, ...] = ()
     max_concurrent: int | None = None
-    created_ms: int = 0
     protocol: int = PROTOCOL
 
     def to_fields(self) -> list[str]:
         """As Redis hash fields; what scripts read stands in fields of its own."""
-        own = {k: v for k, v in asdict(self).items() if k not in {"run_id", "created_ms"}}
+        own = {k: v for k, v in asdict(self).items() if k != "run_id"}
         fields = ["manifest", json.dumps(own), "name", self.name or "", "protocol", str(self.protocol)]
         if self.max_concurrent:
             fields += ["max_concurrent", str(self.max_concurrent)]
@@ -80,7 +79,7 @@ class Manifest:
         own["prompts"] = tuple(Prompt(**prompt) for prompt in own["prompts"])
         own["params"] = Params(**own["params"])
         own["models"], own["skipped"] = tuple(own["models"]), tuple(own["skipped"])
-        return cls(run_id=run_id, created_ms=int(fields["created"]), **own)
+        return cls(run_id=run_id, **own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +189,11 @@ class Result:
 def failures(records: Sequence[dict[str, str]]) -> tuple[Failure, ...]:
     """Failures from their JSON objects."""
     return tuple(Failure(**record) for record in records)
+
+
+def unreadable(run_id: str, number: int, item: int, bundle: Bundle, host: str) -> Result:
+    """The result of an item whose paper cannot be read."""
+    kind, message = bundle.error or ("error", "unknown")
+    return Result(
+        item_id(run_id, number, item), "", 0, model=bundle.model, error=Failure(host, kind, message)
+    )

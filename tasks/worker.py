@@ -66,8 +66,7 @@ class FleetWorker(Worker):
         super().__init__(
             app=app,
             hostname=hostname if named else f"{host.id}@{machine_name()}",
-            # One thread more than slots: it prepares the next bundle (tasks/slots.py).
-            concurrency=self.serving.slots.slots + 1,
+            concurrency=self.serving.threads,
             queues=with_retries(self.serving.live.queues),
             **options,
         )

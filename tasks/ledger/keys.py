@@ -5,6 +5,7 @@ A run is these and no others, and they live 30 days from last use (a setting); a
     llmq:run:<run>           hash    the manifest: what was asked, and how the run stands
     llmq:plan:<run>          list    one record a bundle, in order; its index is the bundle's number
     llmq:owed:<run>          zset    bundle number -> the moment we stop trusting whoever holds it (ms)
+    llmq:due:<run>:<queue>   zset    the unheld bundles of a queue, with the same scores
     llmq:bundle:<run>:<n>    hash    an open bundle: holder, items left, failures; gone when it is done
     llmq:counts:<run>        hash    items by outcome and host, bundles waiting by queue
     llmq:done:<run>          list    "<bundle> <item>" in the order results landed
@@ -53,6 +54,10 @@ def bundle_prefix(run_id: str) -> str:
     return f"llmq:bundle:{run_id}:"
 
 
+def due(run_id: str, queue: str) -> str:
+    return f"llmq:due:{run_id}:{queue}"
+
+
 def counts(run_id: str) -> str:
     return f"llmq:counts:{run_id}"
 
@@ -96,4 +101,5 @@ def of_run(run_id: str) -> list[str]:
         OPEN,
         ENDED,
         RUNS,
+        due(run_id, ""),
     ]

@@ -27,7 +27,7 @@ from redis.exceptions import (
 from tasks.connection import Client
 from tasks.errors import BrokerUnreachable
 from tasks.ledger import keys
-from tasks.work import Bundle, Failure, Manifest, Result
+from tasks.work import PROTOCOL, Bundle, Failure, Manifest, Result
 
 T = TypeVar("T")
 # It does not answer, or takes no writes now.
@@ -103,7 +103,7 @@ class Ledger:
         self, run_id: str, candidates: Iterable[int], queue: str, token: str, host: str, *, alone: bool
     ) -> Claim | None:
         """Hold the first free candidate, else the first bundle due in `queue`. None: nothing to do."""
-        args = [token, host, self.lease_ms, int(alone), queue, *candidates]
+        args = [token, host, self.lease_ms, int(alone), queue, PROTOCOL, *candidates]
         answer = self._run("claim", run_id, args)
         if answer[0] != "granted":
             return None

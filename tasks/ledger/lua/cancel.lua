@@ -5,6 +5,7 @@ local members = redis.call('ZRANGE', owed, 0, -1)
 for _, n in ipairs(members) do
   local host = redis.call('HGET', bundle_key(n), 'host')
   if host then redis.call('SREM', held_prefix .. host, run_id .. ' ' .. n) end
+  if n ~= SUBMISSION then redis.call('ZREM', due_key(n), n) end
   redis.call('DEL', bundle_key(n))
 end
 redis.call('DEL', owed)

@@ -1,6 +1,7 @@
 -- Keeps true: a bundle has at most one holder whose lease lives, and no more bundles of a run are
 -- held than it allows. Grants the first free candidate, else the first that is due in the same queue.
--- ARGV: token, host, lease ms, alone (1: no other live host serves this), queue, candidates...
+-- ARGV: token, host, lease ms, alone (1: no other live host serves this), queue, the worker's protocol,
+-- candidates...
 -- Answer: the reason there is nothing, or n, record, claimed ms, the hash as JSON, missing items.
 local token, host, lease_ms, alone, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local t = now()
@@ -28,6 +29,7 @@ local function grant(n)
 end
 
 if redis.call('EXISTS', run) == 0 then return {'unknown'} end
+if redis.call('HGET', run, 'protocol') ~= ARGV[6] then return {'protocol'} end
 for _, member in ipairs(redis.call('SMEMBERS', held_prefix .. host)) do -- the reply to this very claim was lost
   local of_run, n = string.match(member, '^(%S+) (%d+)$')
   if of_run == run_id and redis.call('HGET', bundle_key(n), 'holder') == token then
@@ -39,18 +41,19 @@ local most = redis.call('HGET', run, 'max_concurrent')
 if most and tonumber(redis.call('HGET', counts, 'held') or '0') >= tonumber(most) then
   return {'full'}
 end
-for at = 6, #ARGV do
+for at = 7, #ARGV do
   local granted = free(ARGV[at]) and grant(ARGV[at])
   if granted then return granted end
 end
-local page, offset = 64, 0
-while tonumber(redis.call('HGET', counts, 'waiting:' .. queue) or '0') > 0 do
-  local due = redis.call('ZRANGEBYSCORE', owed, '-inf', t, 'LIMIT', offset, page)
-  for _, n in ipairs(due) do
-    local granted = n ~= SUBMISSION and free(n) and grant(n)
+local page, after = 64, '-inf'
+while true do
+  local due = redis.call('ZRANGEBYSCORE', due_prefix .. queue, after, t, 'WITHSCORES', 'LIMIT', 0, page)
+  for at = 1, #due, 2 do
+    local n = due[at]
+    local granted = free(n) and grant(n)
     if granted then return granted end
   end
-  if #due < page then break end
-  offset = offset + page
+  if #due < 2 * page then break end
+  after = '(' .. due[#due]
 end
 return {'nothing'}

@@ -1,10 +1,10 @@
 -- Shared by every script: the run's keys by name, the clock of Redis, and the moves that more than
 -- one script makes. A bundle is unheld with its own number as score (due, in plan order), unheld
 -- with a moment as score (due then), held (score: the end of its lease), or blocked behind another.
--- KEYS 1-11 come from keys.of_run.
+-- KEYS 1-12 come from keys.of_run.
 local run, plan, owed, counts, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bundle_prefix, result_prefix, held_prefix = KEYS[6], KEYS[7], KEYS[8]
-local open_runs, ended_runs, all_runs = KEYS[9], KEYS[10], KEYS[11]
+local open_runs, ended_runs, all_runs, due_prefix = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local run_id = string.sub(result_prefix, string.len('celery-task-meta-') + 1, -2)
 local SUBMISSION = 'submission' -- the member that says: more bundles are coming
 local MOMENT = 1e12             -- scores below are bundle numbers, above are milliseconds
@@ -17,12 +17,17 @@ end
 
 local function bundle_key(n) return bundle_prefix .. n end
 
+-- The unheld bundles of the same queue, with the same scores: what a claim looks through.
+local function due_key(n) return due_prefix .. redis.call('HGET', bundle_key(n), 'queue') end
+
 local function wait_in_queue(n, score)
   redis.call('ZADD', owed, score or n, n)
+  redis.call('ZADD', due_key(n), score or n, n)
   redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', bundle_key(n), 'queue'), 1)
 end
 
 local function hold(n, token, host, lease_ms)
+  redis.call('ZREM', due_key(n), n)
   redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', bundle_key(n), 'queue'), -1)
   redis.call('HINCRBY', counts, 'held', 1)
   redis.call('HSET', bundle_key(n), 'holder', token, 'host', host)
@@ -66,6 +71,7 @@ local function finish(n)
     redis.call('HDEL', bundle_key(next_n), 'after')
     wait_in_queue(next_n)
   end
+  redis.call('ZREM', due_key(n), n)
   redis.call('DEL', key)
   redis.call('ZREM', owed, n)
   end_run_if_empty()

@@ -1,8 +1,8 @@
 -- Keeps true: no bundle stays with a holder whose lease ended, unless the steward itself was away
 -- (an outage, a sleep): then holders get one lease to renew first. Says what is due, by queue.
--- KEYS 12: llmq:tick. ARGV: the longest pause between two ticks (ms), lease ms.
+-- KEYS 13: llmq:tick. ARGV: the longest pause between two ticks (ms), lease ms.
 -- Answer: due bundles, then queue, bundles waiting there, ...
-local tick = KEYS[12]
+local tick = KEYS[13]
 local t = now()
 local last, quiet_until = unpack(redis.call('HMGET', tick, 'last', 'quiet_until'))
 if not last or t - last > tonumber(ARGV[1]) then
@@ -15,6 +15,7 @@ for _, n in ipairs(redis.call('ZRANGEBYSCORE', owed, MOMENT, t, 'LIMIT', 0, 1000
   if n ~= SUBMISSION then
     if redis.call('HEXISTS', bundle_key(n), 'holder') == 0 then
       redis.call('ZADD', owed, n, n)
+      redis.call('ZADD', due_key(n), n, n)
     elseif t >= tonumber(quiet_until or 0) then
       take_back(n)
     end

@@ -29,9 +29,9 @@ def test_a_flag_wins_over_the_environment_over_both_files_over_the_default(place
     """Each source is only asked where those before it are silent."""
     work, user = places
     assert read(places).max_retries == 3
-    (user / "llmq.toml").write_text("max_retries = 4\nlease_s = 4\n")
+    (user / "llmq.toml").write_text("max_retries = 4\nlease_s = 14\n")
     (work / "llmq.toml").write_text("max_retries = 5\n")
-    assert (read(places).max_retries, read(places).lease_s) == (5, 4.0)
+    assert (read(places).max_retries, read(places).lease_s) == (5, 14.0)
     assert read(places, {"LLMQ_MAX_RETRIES": "6"}).max_retries == 6
     assert read(places, {"LLMQ_MAX_RETRIES": "6"}, max_retries=7).max_retries == 7
     assert read(places, {"LLMQ_MAX_RETRIES": ""}, max_retries=None).max_retries == 5
@@ -39,16 +39,16 @@ def test_a_flag_wins_over_the_environment_over_both_files_over_the_default(place
 
 def test_every_setting_is_read_from_its_variable_and_its_key(places):
     """No field can be left behind: each has an `LLMQ_*` and a key of the same name."""
-    texts = {field.name: "7" for field in fields(Settings)}
+    texts = {field.name: "70" for field in fields(Settings)}
     texts |= {"redis_url": "redis://x", "log_level": "debug", "home": "/data", "fleet": "/f.toml"}
     from_environ = read(places, {f"LLMQ_{key.upper()}": text for key, text in texts.items()})
     texts.pop("home")  # where things lie is not a matter of a file that lies there
-    lines = [f"{k} = {v if v == '7' and k != 'host' else repr(v)}" for k, v in texts.items()]
+    lines = [f"{k} = {v if v == '70' and k != 'host' else repr(v)}" for k, v in texts.items()]
     (places[0] / "llmq.toml").write_text("\n".join(lines))
     assert read(places, {"LLMQ_HOME": "/data"}) == from_environ
     assert from_environ == Settings(
-        home=Path("/data"), redis_url="redis://x", fleet=Path("/f.toml"), host="7", health_check_interval=7,
-        max_retries=7, request_timeout=7, result_ttl_days=7, lease_s=7, log_level="DEBUG",
+        home=Path("/data"), redis_url="redis://x", fleet=Path("/f.toml"), host="70", health_check_interval=70,
+        max_retries=70, request_timeout=70, result_ttl_days=70, lease_s=70, log_level="DEBUG",
     )  # fmt: skip
 
 
