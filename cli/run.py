@@ -1,5 +1,6 @@
 """`llmq run`: everything on this machine, from papers to results."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -92,6 +93,7 @@ def _run(
     from tasks.submit import submit
 
     with session(settings, patient=True) as work, Progress(quiet=as_json) as progress:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop: as with Ctrl-C
         begun: list[str] = []
 
         def begin(one: "Submitted") -> None:

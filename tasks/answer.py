@@ -75,12 +75,13 @@ def answer(
     """Ask in one piece if it fits `model`'s window, else as `params.overflow` says. `largest`: the
     largest window among the live hosts that serve this. Raises EngineError."""
     for _ in range(TRIES_TO_FIT):
+        asking = _Asking(ask, model, question, scale)
         try:
-            return _Asking(ask, model, question, scale).answer(largest)
+            return asking.answer(largest)
         except BiggerElsewhere:
             raise
         except ContextOverflow as error:
-            if question.text is None or not _learned(error, model, question, scale):
+            if question.text is None or not _learned(error, model, asking.sent_tokens, scale):
                 raise
     return _Asking(ask, model, question, scale).answer(largest)
 
@@ -90,6 +91,7 @@ class _Asking:
         self._ask, self._model, self._question = ask, model, question
         self._scale = scale.of(model.local)
         self._completions: list[Completion] = []
+        self.sent_tokens = 0  # what the last request was estimated to take, unscaled
 
     def answer(self, largest: int | None) -> Answer:
         question, window = self._question, self._model.window
@@ -124,6 +126,7 @@ class _Asking:
 
     def _send(self, system: str, prompt: str, text: str | None) -> str:
         params = self._question.params
+        self.sent_tokens = windows.estimate_tokens(system + prompt)
         request = Request(
             model=self._model.local,
             prompt=prompt,
@@ -163,11 +166,9 @@ class _Asking:
         )
 
 
-def _learned(error: ContextOverflow, model: ServedModel, question: Question, scale: TokenScale) -> bool:
-    """Whether the engine's refusal taught us how many tokens the text really takes."""
+def _learned(error: ContextOverflow, model: ServedModel, estimated: int, scale: TokenScale) -> bool:
+    """Whether the engine's refusal taught us how many tokens what was sent really takes."""
     reported, _ = overflow_numbers(str(error))
-    system, prompt = layout(question.prompt, question.text, question.filename)
-    estimated = windows.estimate_tokens(system + prompt)
     if reported is None or reported <= estimated * scale.of(model.local):
         return False
     scale.learn(model.local, reported, estimated)

@@ -1,5 +1,6 @@
 """The Celery app: `celery -A tasks worker`, `celery -A tasks flower`. Importing it starts nothing."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
@@ -7,6 +8,7 @@ from kombu.utils.objects import cached_property
 
 from tasks.broker import running_url
 from tasks.settings import read_settings
+from worker_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from tasks.serving import Serving
@@ -28,4 +30,5 @@ class Fleet(Celery):
 
 app = Fleet("llmq")
 app.config_from_object("tasks.celeryconfig")
-app.use(running_url(read_settings()))
+with suppress(ConfigError):  # whoever starts a worker hears of it in a line of its own
+    app.use(running_url(read_settings()))
