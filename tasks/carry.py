@@ -24,10 +24,7 @@ from worker_agent.engines import Call
 from worker_agent.errors import (
     AnswerCut,
     CallCancelled,
-    EmptyAnswer,
     EngineError,
-    EngineOverloaded,
-    EngineUnavailable,
     LLMQError,
     ModelNotFound,
     PaperTruncated,
@@ -198,17 +195,13 @@ class Carrier:
         return f"given back: {failure.type}"
 
     def _engine_failed(self, error: LLMQError) -> bool:
-        """Tell the breaker; says whether the host is to blame and not the item. A host that fails trial
-        after trial may have an item that breaks it: from then on attempts count, and every run ends."""
+        """Tell the breaker; says whether the host is to blame."""
         if isinstance(error, RequestRejected | AnswerCut | PaperTruncated):
             self.live.succeeded()  # it answered in good order: the engine is well
         if not (isinstance(error, EngineError) and error.retryable):
             return False
         spent = self.live.breaker.spent
-        opened = self.live.failed(error)
-        if isinstance(error, EngineUnavailable | EngineOverloaded):
-            return not spent
-        return opened and not spent and not isinstance(error, EmptyAnswer)
+        return policy.blames_host(error, opened=self.live.failed(error), spent=spent)
 
     def _result(self, turn: Turn, model: ServedModel, reply: Answer) -> Result:
         claim, last = turn.held.claim, reply.last

@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass
 
+from worker_agent.errors import EmptyAnswer, EngineError, EngineOverloaded, EngineUnavailable
+
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 30.0
 ELSEWHERE_S = 30.0  # how long a bundle that failed here goes to other hosts first
@@ -17,6 +19,18 @@ class Verdict:
     counted: bool = True
     backoff_s: float = 0.0
     elsewhere_s: float = 0.0
+
+
+def blames_host(error: EngineError, *, opened: bool, spent: bool) -> bool:
+    """Whether a failure is the host's fault and not the item's. It is if nothing answers or there is no
+    room, and if it `opened` the breaker (an answer without words is rather the item's). A host whose
+    trials have failed for so long that its patience is `spent` may have met an item that breaks it: from
+    then on attempts count, so that every run ends."""
+    if spent:
+        return False
+    if isinstance(error, EngineUnavailable | EngineOverloaded):
+        return True
+    return opened and not isinstance(error, EmptyAnswer)
 
 
 def after_failure(

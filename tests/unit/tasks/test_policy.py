@@ -1,6 +1,7 @@
 """What follows a failed attempt."""
 
-from tasks.policy import ELSEWHERE_S, LONGEST_BACKOFF_S, Verdict, after_failure
+from tasks.policy import ELSEWHERE_S, LONGEST_BACKOFF_S, Verdict, after_failure, blames_host
+from worker_agent.errors import BadReply, EmptyAnswer, EngineOverloaded, EngineTimeout, EngineUnavailable
 
 FAILED = {"retryable": True, "failed_before": 0, "max_retries": 3, "alone": False, "blame_host": False}
 
@@ -35,3 +36,21 @@ def test_a_hosts_own_fault_uses_up_no_attempt() -> None:
     blamed = verdict(blame_host=True, failed_before=9)
     assert not blamed.ends
     assert not blamed.counted
+
+
+def test_a_host_that_is_away_or_full_is_to_blame() -> None:
+    """Being down or busy never costs an attempt, whatever the breaker says."""
+    assert blames_host(EngineUnavailable("refused"), opened=True, spent=False)
+    assert blames_host(EngineOverloaded("503"), opened=False, spent=False)
+
+
+def test_a_failure_counts_until_the_breaker_opens() -> None:
+    """One bad reply may be the item's; the one that stops the host is the host's."""
+    assert not blames_host(BadReply("500"), opened=False, spent=False)
+    assert blames_host(EngineTimeout("silent"), opened=True, spent=False)
+    assert not blames_host(EmptyAnswer("no words"), opened=True, spent=False)
+
+
+def test_patience_ends() -> None:
+    """Trial after trial has failed: attempts count, and the run comes to its end."""
+    assert not blames_host(EngineOverloaded("503"), opened=True, spent=True)
