@@ -40,6 +40,7 @@ def follow_to_end(
                 except OutputError as error:
                     progress.note(str(error))
                     del landings[path]
+    progress.stop()
     return [path for path in outputs if path not in landings]
 
 

@@ -26,16 +26,16 @@ def duration(seconds: float) -> str:
 def describe(view: "View") -> str:
     """A view in one line, without counts of items done."""
     parts = []
-    if view.rates:
-        parts.append(_rates(view.rates))
-    parts += [f"waiting for a host that serves {model_of(queue)}" for queue in view.waiting_for()]
-    parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
     if view.status.state == "submitting":
         parts.append("still reading papers")
     elif view.status.state == "incomplete":
         parts.append("its submission broke off: give the same command again")
     elif view.eta_s is not None and not view.status.ended:
         parts.append(f"about {duration(view.eta_s)} left")
+    parts += [f"waiting for a host that serves {model_of(queue)}" for queue in view.waiting_for()]
+    parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
+    if view.rates:
+        parts.append(_rates(view.rates))
     return " · ".join(parts)
 
 
@@ -78,8 +78,13 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar:
-            self._bar.stop()
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the last picture as it is; what is said from now on stands below it."""
+        bar, self._bar = self._bar, None
+        if bar:
+            bar.stop()
 
     def note(self, text: str) -> None:
         """Something worth a line of its own, said once."""
@@ -113,14 +118,21 @@ def _bar() -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
+    # On a narrow terminal the words at the end give way, not the counts.
     return Bar(
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("items{task.fields[failed]}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[rest]}", markup=False),
+        BarColumn(bar_width=20, table_column=Column(min_width=10)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=11)),
+        TextColumn("items{task.fields[failed]}", table_column=Column(no_wrap=True, min_width=5)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn(
+            "{task.fields[rest]}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+        ),
         console=Console(stderr=True),
+        expand=True,
     )
 
 
