@@ -83,21 +83,21 @@ class Runs:
                 f"{word!r} fits {len(fitting)} runs ({', '.join(fitting[:5])}); give more of the id"
             )
         if not fitting:
-            raise UnknownRun(f"no run {word!r} in this Redis; `llmq runs` lists those there are")
+            raise _unknown(word)
         return fitting[0]
 
     def manifest(self, run_id: str) -> Manifest:
         """What a run asked. Raises UnknownRun."""
         fields = self._ask(lambda: self._redis.hgetall(keys.run(run_id)))
         if not fields:
-            raise UnknownRun(f"no run {run_id} in this Redis; `llmq runs` lists those there are")
+            raise _unknown(run_id)
         return Manifest.from_fields(run_id, fields)
 
     def status(self, run_id: str) -> Status:
         """How a run stands now. Raises UnknownRun."""
         run, counts, submission, clock = self._ask(lambda: self._snapshot(run_id))
         if not run:
-            raise UnknownRun(f"no run {run_id} in this Redis; `llmq runs` lists those there are")
+            raise _unknown(run_id)
         tally = {field: int(n) for field, n in counts.items()}
         now_ms = clock[0] * 1000 + clock[1] // 1000
         return Status(
@@ -189,9 +189,13 @@ class Runs:
         pipe = self._redis.pipeline()
         pipe.hgetall(keys.run(run_id))
         pipe.hgetall(keys.counts(run_id))
-        pipe.zscore(keys.owed(run_id), "submission")
+        pipe.zscore(keys.owed(run_id), keys.SUBMISSION)
         pipe.time()
         return list(pipe.execute())
+
+
+def _unknown(word: str) -> UnknownRun:
+    return UnknownRun(f"no run {word!r} in this Redis; `llmq runs` lists those there are")
 
 
 def _state(run: dict[str, str], submission: float | None, now_ms: int) -> str:

@@ -76,7 +76,7 @@ class Steward:
             if missing <= 0:
                 return
             numbers = client.zrangebyscore(
-                keys.due(run_id, queue), "-inf", "(1e12", start=0, num=min(missing, due)
+                keys.due(run_id, queue), "-inf", f"({keys.FIRST_MOMENT}", start=0, num=min(missing, due)
             )
             invite(client, (Invitation(run_id, int(n), queue) for n in numbers), again=True)
             missing -= len(numbers)

@@ -70,11 +70,6 @@ def preset_names(folders: Sequence[Path] = ()) -> list[str]:
     return sorted(_preset_files(folders))
 
 
-def load_presets(folders: Sequence[Path] = ()) -> tuple[Preset, ...]:
-    """Every preset there is, by name. Raises InputError where one cannot be read."""
-    return tuple(_read_preset(path) for _, path in sorted(_preset_files(folders).items()))
-
-
 def load_prompts(path: Path) -> tuple[Prompt, ...]:
     """The prompts of a prompt file. Raises InputError that says where it is wrong."""
     if path.suffix.lower() == ".toml":

@@ -34,6 +34,11 @@ TICK = "llmq:tick"
 CANCELLED = "llmq:cancelled"
 HOSTS = "llmq:hosts"
 
+# As common.lua has them: the member of a run's set that says more bundles are coming, and where scores
+# stop being bundle numbers (due) and start being milliseconds.
+SUBMISSION = "submission"
+FIRST_MOMENT = 10**12
+
 HELD_PREFIX = "llmq:held:"
 RESULT_PREFIX = "celery-task-meta-"
 

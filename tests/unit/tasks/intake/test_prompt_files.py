@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InputError
-from tasks.intake.prompt_files import choose_prompts, load_preset, load_presets, load_prompts
+from tasks.intake.prompt_files import choose_prompts, load_preset, load_prompts, preset_names
 from tasks.intake.prompts import render
 
 MINE = '[[prompt]]\nname = "one"\ntemplate = "Ask {content}"\n'
@@ -19,7 +19,7 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 def test_presets_that_ship() -> None:
     """research, summary and critical are there, described, with five, three and three prompts."""
-    presets = {preset.name: preset for preset in load_presets()}
+    presets = {name: load_preset(name) for name in preset_names()}
     assert {name: len(preset.prompts) for name, preset in presets.items()} == {
         "research": 5,
         "summary": 3,
@@ -36,7 +36,7 @@ def test_user_preset_goes_first(tmp_path: Path) -> None:
     write(tmp_path / "user", "extra.toml", MINE)
     folders = [tmp_path / "here", tmp_path / "user", tmp_path / "missing"]
     assert len(load_preset("summary", folders).prompts) == 1
-    assert [preset.name for preset in load_presets(folders)] == ["critical", "extra", "research", "summary"]
+    assert preset_names(folders) == ["critical", "extra", "research", "summary"]
 
 
 def test_preset_by_path(tmp_path: Path) -> None:
