@@ -2,7 +2,7 @@
 -- held than it allows. Grants the first free candidate, else the first that is due in the same queue.
 -- ARGV: token, host, lease ms, alone (1: no other live host serves this), queue, the worker's protocol,
 -- candidates...
--- Answer: the reason there is nothing, or n, record, claimed ms, the hash as JSON, missing items.
+-- Answer: the reason there is nothing, or `granted`, n, record, claimed ms, the hash (flat), missing items.
 local token, host, lease_ms, alone, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local t = now()
 
