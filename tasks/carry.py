@@ -10,10 +10,12 @@ from tasks.answer import Answer, BiggerElsewhere, Question, TokenScale, answer
 from tasks.errors import BrokerUnreachable, UnknownRun
 from tasks.hosts import HostRecord, ServedModel
 from tasks.invite import Invitation, invite
-from tasks.lease import Held
+from tasks.lease import Asking, Held
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
 from tasks.measures import measures
+from tasks.recent import RecentCommits
+from tasks.reuse import kept
 from tasks.runs import Runs
 from tasks.settings import Settings
 from tasks.slots import Seat, Slots
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 MOST_DEATHS = 3  # holders that died while one item ran, before it is set aside
 MOST_MANIFESTS = 100
 MESSAGE_CHARS = 500
+CHARACTERS_A_TOKEN = 4  # roughly, and only to compare prompts
 
 
 class Broken(LLMQError):
@@ -66,6 +69,11 @@ class Turn:
         return self.held.claim.failures.get(self.item, ())
 
     @property
+    def attempts(self) -> int:
+        """Tries with this one; a host that was busy or broken was none."""
+        return 1 + sum(one.counted for one in self.failures)
+
+    @property
     def question(self) -> Question:
         bundle = self.held.claim.bundle
         prompt = self.manifest.prompts[bundle.prompts[self.item]]
@@ -79,6 +87,7 @@ class Carrier:
 
     live: LiveHost
     ledger: Ledger
+    commits: RecentCommits
     runs: Runs
     texts: Texts
     slots: Slots
@@ -117,6 +126,8 @@ class Carrier:
                     turn = replace(turn, text=text)
                     if not self.slots.sit(seat, held.stopped.is_set):
                         return self._give_back(held)
+                    if (state := self.ledger.begin(claim, self.live.host.id, item)) != "held":
+                        return f"the bundle is {state}"
                 ended = self._take(turn, seat)
             except (BrokerUnreachable, UnknownRun):
                 raise
@@ -148,7 +159,7 @@ class Carrier:
         try:
             model = self.live.prepare(self.live.model(claim.bundle.model))
             largest = self._largest_window(claim.queue, model)
-            reply = answer(partial(self._ask, turn.held), model, turn.question, self._scale, largest)
+            reply = answer(partial(self._ask, turn), model, turn.question, self._scale, largest)
         except CallCancelled:
             return self._give_back(turn.held)
         except BiggerElsewhere as error:
@@ -160,36 +171,45 @@ class Carrier:
         self.slots.wake()
         return self._commit(turn, self._result(turn, model, reply))
 
-    def _ask(self, held: Held, request: Request) -> Completion:
-        silence_s = self.live.host.timeout_s or self.settings.request_timeout
-        limits = Limits(first_token_s=silence_s, between_tokens_s=silence_s) if silence_s else Limits()
-        with held.calling(Call(limits)) as call:
-            return self.live.engine.complete(request, call)
+    def _ask(self, turn: Turn, request: Request) -> Completion:
+        tokens = len(request.prompt) // CHARACTERS_A_TOKEN
+        limits = self.live.patience.limits(request.model, tokens)
+        if silence_s := self.live.host.timeout_s or self.settings.request_timeout:
+            limits = Limits(first_token_s=silence_s, between_tokens_s=silence_s)
+        with turn.held.calling(Asking(Call(limits), turn.item, request.model, tokens)) as call:
+            completion = self.live.engine.complete(request, call)
+        timing = completion.timing
+        if timing.ttft_ms is not None:
+            between_s = timing.itl_ms / 1000 if timing.itl_ms else None
+            self.live.patience.saw(request.model, tokens, timing.ttft_ms / 1000, between_s)
+        return completion
 
     def _failed(self, turn: Turn, error: LLMQError) -> str | None:
         """A failed attempt: the item ends with its reason, or the bundle is tried again."""
         claim = turn.held.claim
         others = self.others(claim.queue)
         alone = not any(host.able for host in others)
-        failure = Failure(self.live.host.id, error.kind, str(error)[:MESSAGE_CHARS])
         log.warning("%s: %s: %s", turn.id, error.kind, error)
         elsewhere = isinstance(error, ModelNotFound) and bool(others)
         if elsewhere:
             self.live.withdraw(claim.bundle.model)
+        broken = {host.id for host in others if host.trouble}
         verdict = policy.after_failure(
             retryable=error.retryable or elsewhere,
-            failed_before=len(turn.failures),
+            failed_before=policy.tries(turn.failures, broken, self.settings.max_retries),
             max_retries=self.settings.max_retries,
             alone=alone,
             blame_host=elsewhere or self._engine_failed(error),
+            failures=len(turn.failures),
         )
+        failure = Failure(self.live.host.id, error.kind, str(error)[:MESSAGE_CHARS], verdict.counted)
         if verdict.ends:
             return self._end(turn, failure)
         self.ledger.release(
             claim,
             backoff_s=verdict.backoff_s,
             elsewhere_s=verdict.elsewhere_s,
-            item=turn.item if verdict.counted else None,
+            item=turn.item,
             failure=failure,
         )
         return f"given back: {failure.type}"
@@ -209,7 +229,7 @@ class Carrier:
         return Result(
             item_id=turn.id,
             host=self.live.host.id,
-            attempts=len(turn.failures) + 1,
+            attempts=turn.attempts,
             answer=last.text,
             reasoning=last.reasoning or None,
             engine=self.live.engine.name,
@@ -225,14 +245,19 @@ class Carrier:
         )
 
     def _commit(self, turn: Turn, result: Result) -> str | None:
-        _, bundle = self.ledger.commit(turn.held.claim, turn.item, result, turn.next_item)
-        return None if bundle == "held" or turn.next_item is None else f"the bundle is {bundle}"
+        claim = turn.held.claim
+        place = kept(turn.manifest, claim.bundle, turn.item, result, self.texts.ttl_s)
+        _, bundle = self.commits.commit(claim, turn.item, result, turn.next_item, place)
+        if bundle == "held":
+            turn.held.kept()
+            return None
+        return None if turn.next_item is None else f"the bundle is {bundle}"
 
     def _end(self, turn: Turn, failure: Failure) -> str | None:
         result = Result(
             item_id=turn.id,
             host=self.live.host.id,
-            attempts=len(turn.failures) + 1,
+            attempts=turn.attempts,
             error=failure,
             engine=self.live.state.engine,
             engine_version=self.live.state.version,

@@ -16,6 +16,7 @@
     ├── OutputError              the output file cannot be written; the results are kept
     ├── BrokerUnreachable        Redis does not answer                             retryable
     ├── UnknownRun               no such run, or the word fits several
+    ├── SubmissionStopped        the run was cancelled, or another command goes on submitting it
     └── ProtocolMismatch         written by another version of llmq
 """
 
@@ -105,6 +106,12 @@ class UnknownRun(LLMQError):
     """No run has this id, prefix or name, or several have."""
 
     kind = "unknown_run"
+
+
+class SubmissionStopped(LLMQError):
+    """The run was cancelled, or another command goes on submitting it."""
+
+    kind = "stopped"
 
 
 class ProtocolMismatch(LLMQError):

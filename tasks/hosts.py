@@ -35,7 +35,7 @@ class ServedModel:
 @dataclass(frozen=True, slots=True)
 class HostRecord:
     """What a worker says of its host. `incarnation` is the worker's start; `beat` counts renewals;
-    `trouble` says why it takes no work, if it does not."""
+    `trouble` says why it takes no work, if it does not; `first_token_rates` as in tasks/patience.py."""
 
     id: str
     incarnation: str
@@ -51,6 +51,7 @@ class HostRecord:
     trouble: str = ""
     drained: bool = False
     beat: int = 0
+    first_token_rates: tuple[tuple[str, float], ...] = ()
 
     @property
     def able(self) -> bool:
@@ -65,6 +66,7 @@ class HostRecord:
         fields = json.loads(text)
         fields["models"] = tuple(ServedModel(**model) for model in fields["models"])
         fields["queues"] = tuple(fields["queues"])
+        fields["first_token_rates"] = tuple((m, r) for m, r in fields.get("first_token_rates", ()))
         known = cls.__dataclass_fields__  # a newer llmq may say more
         return cls(**{name: value for name, value in fields.items() if name in known})
 

@@ -3,42 +3,78 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Event, Lock
 
 from tasks.ledger.ledger import Claim, Ledger
-from worker_agent.engines.transport import Call
+from worker_agent.engines.dial import Call, clock
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """An engine call under way: for which item, and about how many tokens `model` was given to read."""
+
+    call: Call
+    item: int
+    model: str
+    prompt_tokens: int
+
+    @property
+    def first_token_s(self) -> float | None:
+        """How long the first token took; None: it is not there yet."""
+        at = self.call.first_token_at
+        return None if at is None else at - self.call.begun_at
+
+    @property
+    def waited_s(self) -> float:
+        """How long we have waited for the first token, 0 once it is there."""
+        return 0.0 if self.call.first_token_at is not None else clock() - self.call.begun_at
+
+
 class Held:
-    """A claimed bundle and the engine call it waits for, if any. `stopped`: it is ours no longer."""
+    """A claimed bundle and the engine call it waits for, if any. `stopped`: it is ours no longer. `lent`:
+    others may take it while this worker still tries one item; `overtaken`: one of them was faster."""
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.stopped = Event()
-        self._call: Call | None = None
+        self.lent = False
+        self.overtaken = False
+        self.asking: Asking | None = None
         self._lock = Lock()
 
     @contextmanager
-    def calling(self, call: Call) -> Iterator[Call]:
+    def calling(self, asking: Asking) -> Iterator[Call]:
         """Within, `stop` shuts this call's connection."""
         with self._lock:
-            self._call = call
+            self.asking = asking
         if self.stopped.is_set():
-            call.cancel()
+            asking.call.cancel()
         try:
-            yield call
+            yield asking.call
         finally:
             with self._lock:
-                self._call = None
+                self.asking = None
 
     def stop(self) -> None:
         """Work no further on this bundle; a running engine call ends at once."""
         self.stopped.set()
         with self._lock:
-            if self._call:
-                self._call.cancel()
+            if self.asking:
+                self.asking.call.cancel()
+
+    def lost(self) -> None:
+        """The lease is another's now. A lender may go on as long as tasks/overdue.py says."""
+        if self.lent:
+            self.overtaken = True
+        else:
+            self.stop()
+
+    def kept(self) -> None:
+        """An item is committed and the bundle is still ours."""
+        self.lent = self.overtaken = False
 
 
 class Holdings:
@@ -73,9 +109,9 @@ class Holdings:
         held = self.all()
         answers = self._ledger.renew([one.claim for one in held], self._host_id) if held else []
         for one, answer in zip(held, answers, strict=True):
-            if answer != "held":
+            if answer not in ("held", "lent"):
                 log.info("bundle %s-%s is %s", one.claim.run_id, one.claim.number, answer)
-                one.stop()
+                one.lost()
 
     def stop_run(self, run_id: str) -> None:
         """A run was cancelled."""

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 from tasks.hosts import HostRecord, ServedModel
+from tasks.patience import Patience
 from tasks.work import ANY_MODEL, queue_of, queue_of_host
 from worker_agent.breaker import Breaker
 from worker_agent.completion import EngineState, ModelState
@@ -25,6 +26,7 @@ class LiveHost:
     def __init__(self, host: Host, incarnation: str, *, health_check_interval: float) -> None:
         self.host, self.incarnation = host, incarnation
         self.breaker = Breaker(longest_pause_s=health_check_interval)
+        self.patience = Patience()
         self.drained = False
         self.only: frozenset[str] = frozenset()  # the queues to serve, where somebody named them
         self.busy = 0
@@ -159,6 +161,7 @@ class LiveHost:
             busy=self.busy,
             trouble="" if self.breaker.state != "open" else self.breaker.reason,
             drained=self.drained,
+            first_token_rates=tuple(self.patience.rates().items()),
         )
 
     @property

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import redis
 
-from tasks import hosts
+from tasks import hosts, overdue
 from tasks.carry import Carrier
 from tasks.connection import connect
 from tasks.hosts import HostRecord
@@ -20,6 +20,7 @@ from tasks.lease import Holdings
 from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger, new_token
 from tasks.livehost import LiveHost
+from tasks.recent import RecentCommits
 from tasks.runs import Runs
 from tasks.settings import Settings
 from tasks.slots import Slots
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 NEIGHBOURS_S = 2.0
 PROBE_LOOK_S = 0.5
+WATCH_S = 1.0
 UNKNOWN_SLOTS = 8
 
 
@@ -65,11 +67,13 @@ class Serving:
         self._neighbours = Neighbours(self._ledger, host.id)
         self._holdings = Holdings(self._ledger, host.id)
         self._steward = Steward(self._ledger, incarnation, result_ttl_s=ttl_s)
+        self._commits = RecentCommits(self._ledger)
         self._stopping = threading.Event()
         self._record = self.live.record()
         self._carrier = Carrier(
             live=self.live,
             ledger=self._ledger,
+            commits=self._commits,
             runs=Runs(self._ledger),
             texts=Texts(connect(redis_url, decode=False), ttl_s=ttl_s),
             slots=self.slots,
@@ -110,7 +114,7 @@ class Serving:
         if taken_back:
             log.info("took back %d bundles that a dead predecessor held", taken_back)
         threading.Thread(target=self._warm, name="_warm", daemon=True).start()
-        for loop in (self._renew, self._probe, self._listen):
+        for loop in (self._renew, self._probe, self._listen, self._watch):
             threading.Thread(target=self._keep, args=(loop,), name=loop.__name__, daemon=True).start()
         self._steward.start()
 
@@ -158,6 +162,7 @@ class Serving:
         self.live.busy = self.slots.sitting
         self.slots.slots = self.live.slots  # an engine that was away says how many only now
         try:
+            self._commits.met(str(self._ledger.redis.info("server")["run_id"]))
             self._holdings.renew()
             record = replace(self.live.record(), beat=self._record.beat)
             self._record = hosts.renew(self._ledger.redis, record)
@@ -183,6 +188,13 @@ class Serving:
                 log.info("the engine answers again")
                 self.on_change()
                 self.slots.wake()
+
+    def _watch(self) -> None:
+        """Look for calls that wait too long."""
+        while not self._stopping.wait(WATCH_S):
+            for held in self._holdings.all():
+                if held.asking:
+                    overdue.look(held, self.live, self._ledger, self._neighbours.of(held.claim.queue))
 
     def _listen(self) -> None:
         """Hear of cancelled runs at once; what is missed here, the next renewal notices."""

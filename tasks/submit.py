@@ -7,16 +7,17 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from threading import Event, Thread
 
+from tasks.enqueue import Behind, enqueue
 from tasks.errors import BrokerUnreachable
+from tasks.hosts import live_hosts
 from tasks.intake.extract import Paper, extract_all
 from tasks.intake.papers import PaperFile, digest_bytes
 from tasks.intake.plan import Planner
-from tasks.invite import Invitation, invite
-from tasks.ledger.ledger import Claim, Ledger
+from tasks.ledger.ledger import Ledger
+from tasks.reuse import Earlier
 from tasks.runs import Runs
 from tasks.texts import Texts
-from tasks.work import PROTOCOL, Bundle, Manifest, digest, unreadable
-from worker_agent.errors import LLMQError
+from tasks.work import PROTOCOL, Bundle, Entry, Manifest, Result, digest, unreadable
 
 FLUSH_BUNDLES = 500
 FLUSH_S = 0.2
@@ -24,18 +25,14 @@ BUSY_S = 0.5
 SUBMITTER = "submit"  # the host of results that no worker had to give
 
 
-class SubmissionStopped(LLMQError):
-    """The run was cancelled, or another command goes on submitting it."""
-
-    kind = "stopped"
-
-
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What a submit did. `continued`: the run was open already, and goes on."""
+    """What a submit did. `continued`: the run was open already, and goes on; `reused`: answers that earlier
+    runs had."""
 
     run_id: str
     continued: bool
+    reused: int = 0
 
 
 def fingerprint(manifest: Manifest, files: tuple[PaperFile, ...]) -> str:
@@ -60,40 +57,52 @@ def submit(
     files: tuple[PaperFile, ...],
     *,
     fresh: bool = False,
+    on_file: Callable[[str], Result | None] = lambda _: None,
     on_start: Callable[[Submitted], None] = lambda _: None,
-    on_paper: Callable[[int], None] = lambda _: None,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> Submitted:
-    """Start a run, or go on with the open one that asks the same. `on_start` hears the run's id before
-    the papers are read, `on_paper` how many have been. Raises BrokerUnreachable."""
+    """Start a run, or go on with the open one that asks the same. Answers of earlier runs, and those that
+    `on_file` has by their answer key, are taken over unless `fresh`. `on_start` hears the run's id before the
+    papers are read, `on_wait` what this waits for. Raises BrokerUnreachable, SubmissionStopped."""
     submitter = secrets.token_hex(8)
     same = fingerprint(manifest, files)
     run_id = ledger.create(replace(manifest, files=len(files)), same, submitter, fresh=fresh)
     started = Submitted(run_id, continued=run_id != manifest.run_id)
     on_start(started)
-    whose, files_done = ledger.resume(run_id, submitter)
-    while whose == "busy":  # another command is at it; if that one dies, its lease ends
-        time.sleep(BUSY_S)
+    runs = Runs(ledger)
+    hosts = ledger.patiently(lambda: live_hosts(ledger.redis))
+    earlier = Earlier(ledger, runs.manifest(run_id), hosts, texts.ttl_s, on_file)
+    while True:
         whose, files_done = ledger.resume(run_id, submitter)
-    if whose == "yours":
-        _Submission(ledger, texts, Runs(ledger).manifest(run_id), submitter).stream(
-            files, files_done, on_paper
-        )
-    return started
+        while whose == "busy":  # another command is at it; if that one dies, its lease ends
+            on_wait(f"another command is submitting run {run_id}; this one waits for it")
+            time.sleep(BUSY_S)
+            whose, files_done = ledger.resume(run_id, submitter)
+        if whose != "yours":
+            return replace(started, reused=earlier.taken)
+        try:
+            submission = _Submission(ledger, texts, earlier, submitter, fresh=fresh)
+            submission.stream(files, files_done)
+        except Behind:
+            on_wait("Redis came back without the last papers; reading them again")
 
 
 class _Submission:
     """One command's go at putting a run's bundles into Redis."""
 
-    def __init__(self, ledger: Ledger, texts: Texts, manifest: Manifest, submitter: str) -> None:
+    def __init__(
+        self, ledger: Ledger, texts: Texts, earlier: Earlier, submitter: str, *, fresh: bool
+    ) -> None:
         self._ledger, self._texts = ledger, texts
-        self._run, self._submitter = manifest.run_id, submitter
-        self._manifest = manifest
-        self._planner = Planner(manifest)
+        self._manifest = earlier.manifest
+        self._run, self._submitter = earlier.manifest.run_id, submitter
+        self._earlier = None if fresh else earlier
+        self._planner = Planner(self._manifest)
         self._rows: list[tuple[Bundle, str]] = []
         self._first = 0
         self._flushed_at = time.monotonic()
 
-    def stream(self, files: tuple[PaperFile, ...], files_done: int, on_paper: Callable[[int], None]) -> None:
+    def stream(self, files: tuple[PaperFile, ...], files_done: int) -> None:
         for _, bundle in Runs(self._ledger).bundles(self._run):
             self._planner.recall(bundle)
         self._first = self._planner.number
@@ -104,7 +113,6 @@ class _Submission:
             for count, paper in enumerate(papers, files_done + 1):
                 self._take(paper)
                 self._flush_if_due(count)
-                on_paper(count)
         self._flush(len(files) or 1)
         self._ledger.submitted(self._run, self._submitter)
 
@@ -137,34 +145,21 @@ class _Submission:
     def _flush(self, files_done: int) -> None:
         rows, first = self._rows, self._first
         self._rows, self._first, self._flushed_at = [], first + len(self._rows), time.monotonic()
-        answer = self._ledger.add(self._run, self._submitter, files_done, first, rows)
-        if answer == "lost":
-            raise SubmissionStopped(
-                f"another command goes on submitting run {self._run}; `llmq watch` follows it"
-            )
-        if answer == "behind":
-            raise SubmissionStopped(
-                f"Redis came back without a part of run {self._run}; give the same command again"
-            )
-        if answer == "cancelled":
-            raise SubmissionStopped(f"run {self._run} was cancelled while it was being submitted")
-        for number, (bundle, _) in enumerate(rows, first):
-            if bundle.error:
-                self._fail(number, bundle)
-        invitations = [
-            Invitation(self._run, number, queue, label(bundle))
-            for number, (bundle, queue) in enumerate(rows, first)
-            if not bundle.error and not bundle.copies
+        entries = self._known(first, rows)
+        enqueue(self._ledger, self._run, self._submitter, files_done, first, entries)
+        if self._earlier:
+            self._earlier.keep(entries)
+
+    def _known(self, first: int, rows: list[tuple[Bundle, str]]) -> list[Entry]:
+        """The rows with what needs no engine: papers that cannot be read, answers of earlier runs."""
+        entries = self._earlier.entries(first, rows) if self._earlier else [Entry(*row) for row in rows]
+        return [
+            replace(entry, known=_unread(self._run, number, entry.bundle)) if entry.bundle.error else entry
+            for number, entry in enumerate(entries, first)
         ]
-        self._ledger.patiently(lambda: invite(self._ledger.redis, invitations))
-
-    def _fail(self, number: int, bundle: Bundle) -> None:
-        """A paper that cannot be read ends at once, whoever works."""
-        claim = Claim(self._run, number, "", bundle, (), "", 0, 0, {})
-        for item in range(len(bundle.prompts)):
-            self._ledger.commit(claim, item, unreadable(self._run, number, item, bundle, SUBMITTER), None)
 
 
-def label(bundle: Bundle) -> str:
-    """What a person reads in Flower."""
-    return f"{bundle.file or 'no paper'}: {len(bundle.prompts)} prompts, {bundle.model or 'any model'}"
+def _unread(run_id: str, number: int, bundle: Bundle) -> tuple[tuple[int, Result], ...]:
+    """A paper that cannot be read ends at once, whoever works."""
+    items = range(len(bundle.prompts))
+    return tuple((item, unreadable(run_id, number, item, bundle, SUBMITTER)) for item in items)

@@ -20,15 +20,15 @@ class Texts:
     """The store, with a few texts kept in memory (the next bundle is often of the same paper)."""
 
     def __init__(self, client: Client, *, ttl_s: int, keep: int = 8) -> None:
-        self._redis, self._ttl_s, self._keep = client, ttl_s, keep
+        self._redis, self.ttl_s, self._keep = client, ttl_s, keep
         self._recent: OrderedDict[str, str] = OrderedDict()
         self._lock = Lock()
 
     def put(self, paper_id: str, text: str) -> None:
         """File a text, or extend the life of the one that is there."""
-        if not self._redis.expire(keys.text(paper_id), self._ttl_s):
+        if not self._redis.expire(keys.text(paper_id), self.ttl_s):
             packed = zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
-            self._redis.set(keys.text(paper_id), packed, ex=self._ttl_s)
+            self._redis.set(keys.text(paper_id), packed, ex=self.ttl_s)
 
     def read(self, paper_id: str) -> str:
         """A paper's text. Raises TextMissing."""
@@ -41,7 +41,7 @@ class Texts:
             raise TextMissing(
                 f"the text of paper {paper_id[:12]} is not in Redis any more; submit with --fresh"
             )
-        self._redis.expire(keys.text(paper_id), self._ttl_s)  # an open run never loses its papers
+        self._redis.expire(keys.text(paper_id), self.ttl_s)  # an open run never loses its papers
         text = zlib.decompress(packed).decode("utf-8", "surrogatepass")
         with self._lock:
             self._recent[paper_id] = text

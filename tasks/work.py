@@ -120,11 +120,13 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One attempt that failed: where, with which kind of error, and its message."""
+    """One attempt that failed: where, with which kind of error, and its message. `counted`: it used up
+    one of the item's tries, as a busy or broken host does not."""
 
     host: str
     type: str
     message: str
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,22 @@ class Result:
         )
 
 
-def failures(records: Sequence[dict[str, str]]) -> tuple[Failure, ...]:
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A bundle on its way into a run's plan: the queue it waits in, and (item, result) of what is known
+    already, because the paper cannot be read or an earlier run has the answer."""
+
+    bundle: Bundle
+    queue: str
+    known: tuple[tuple[int, Result], ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Something of it is still to be asked."""
+        return len(self.known) < len(self.bundle.prompts)
+
+
+def failures(records: Sequence[dict[str, Any]]) -> tuple[Failure, ...]:
     """Failures from their JSON objects."""
     return tuple(Failure(**record) for record in records)
 

@@ -19,6 +19,12 @@ def answer_key(
     )
 
 
+def key_of(manifest: Manifest, bundle: Bundle, item: int) -> str:
+    """The answer key of an item of a bundle."""
+    instruction = render(manifest.prompts[bundle.prompts[item]], bundle.file)
+    return answer_key(bundle.paper, instruction, bundle.model, manifest, "generate")
+
+
 class Planner:
     """Hands out bundles in order, numbered from 0. Items whose answer key has come before in this run
     become copies, in bundles that wait for the original."""
@@ -48,10 +54,8 @@ class Planner:
     def recall(self, bundle: Bundle) -> None:
         """Count a bundle that an interrupted submit has already added."""
         if not bundle.copies and not bundle.error:
-            for item, index in enumerate(bundle.prompts):
-                self._first.setdefault(
-                    self._key(bundle.file, bundle.paper, bundle.model, index), (self.number, item)
-                )
+            for item in range(len(bundle.prompts)):
+                self._first.setdefault(key_of(self._manifest, bundle, item), (self.number, item))
         self.number += 1
 
     def _bundles(

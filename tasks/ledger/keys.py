@@ -18,6 +18,7 @@ Beside runs:
     llmq:ended               list    runs whose results have yet to be given an end of life
     llmq:same:<digest>       string  what was asked -> the latest run that asked it
     llmq:text:<paper>        string  a paper's text, compressed; extended by each submit
+    llmq:answers:<paper>     hash    answer key -> the item that has the answer; extended by each submit
     llmq:hosts               set     ids of hosts that had a worker
     llmq:host:<id>           string  a live worker's record, with a time to live
     llmq:held:<host>         set     "<run> <bundle>" that host's worker holds
@@ -77,6 +78,10 @@ def same(digest: str) -> str:
 
 def text(paper_id: str) -> str:
     return f"llmq:text:{paper_id}"
+
+
+def answers(paper_id: str) -> str:
+    return f"llmq:answers:{paper_id}"
 
 
 def host(host_id: str) -> str:

@@ -9,7 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from threading import Event
@@ -27,7 +27,7 @@ from redis.exceptions import (
 from tasks.connection import Client
 from tasks.errors import BrokerUnreachable
 from tasks.ledger import keys
-from tasks.work import PROTOCOL, Bundle, Failure, Manifest, Result
+from tasks.work import PROTOCOL, Bundle, Entry, Failure, Manifest, Result
 
 T = TypeVar("T")
 # It does not answer, or takes no writes now.
@@ -58,6 +58,21 @@ class Claim:
     failures: dict[int, tuple[Failure, ...]]
     suspect: int | None = None
     deaths: int = 0
+    claimed_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def now_ms(self) -> int:
+        """Now, by the clock of Redis: ours may be off."""
+        return self.claimed_ms + int((time.monotonic() - self.claimed_at) * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where an answer is kept for later runs: a hash, a field of it, and for how long."""
+
+    key: str
+    field: str
+    ttl_s: int
 
 
 class Ledger:
@@ -82,15 +97,17 @@ class Ledger:
         answer = self._run("resume", run_id, [submitter, self.lease_ms])
         return str(answer[0]), int(answer[1]) if len(answer) > 1 else 0
 
-    def add(
-        self, run_id: str, submitter: str, files_done: int, first: int, rows: Sequence[tuple[Bundle, str]]
-    ) -> str:
-        """Put bundles, each with its queue, into plan and ledger, numbered from `first`.
+    def add(self, run_id: str, submitter: str, files_done: int, first: int, entries: Sequence[Entry]) -> str:
+        """Put bundles into plan and ledger, numbered from `first`, with what is known of them.
         Answers `added`, `lost` (another command submits this run now), `cancelled`, or `behind`
         (Redis came back without earlier ones)."""
+        finished_at = _utc(time.time())
         args: list[Any] = [submitter, self.lease_ms, files_done, first]
-        for bundle, queue in rows:
-            args += [bundle.to_json(), queue, len(bundle.prompts), bundle.after]
+        for entry in entries:
+            bundle = entry.bundle
+            args += [bundle.to_json(), entry.queue, len(bundle.prompts), bundle.after, len(entry.known)]
+            for item, result in entry.known:
+                args += [item, *_outcome(result), result.to_json(finished_at)]
         return str(self._run("add", run_id, args))
 
     def submitted(self, run_id: str, submitter: str) -> str:
@@ -124,33 +141,43 @@ class Ledger:
             deaths=int(fields.get("deaths", 0)),
         )
 
+    def begin(self, claim: Claim, host: str, item: int) -> str:
+        """An item goes to the engine now: whoever dies from here on died with it. Answers as `renew`."""
+        args = [claim.number, claim.token, host, self.lease_ms, item]
+        return str(self._run("renew", claim.run_id, args))
+
     def renew(self, claims: Sequence[Claim], host: str) -> list[str]:
-        """Extend leases in one round trip: `held`, `lost` or `gone` for each. Not patient."""
+        """Extend leases in one round trip: for each `held`, `lent` (go on with the item at work; somebody
+        may be faster), `lost` or `gone`. Not patient."""
         pipe = self.redis.pipeline(transaction=False)
         for claim in claims:
             self._registered("renew")(
                 keys=keys.of_run(claim.run_id),
-                args=[claim.number, claim.token, host, self.lease_ms],
+                args=[claim.number, claim.token, host, self.lease_ms, ""],
                 client=pipe,
             )
         return list(pipe.execute())
 
-    def commit(self, claim: Claim, item: int, result: Result, next_item: int | None) -> tuple[str, str]:
-        """File an item's result if it is the first. Answers (`first` | `late` | `unknown`, and for
-        the bundle: `held` | `done` | `lost` | `gone`)."""
-        finished_at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    def lend(self, claim: Claim, item: int) -> str:
+        """Let other hosts have the bundle while this one still tries `item`. Answers `lent` or `lost`."""
+        return str(self._run("lend", claim.run_id, [claim.number, claim.token, self.lease_ms, item]))
+
+    def commit(
+        self, claim: Claim, item: int, result: Result, next_item: int | None, kept: Kept | None = None
+    ) -> tuple[str, str]:
+        """File an item's result if it is the first; `kept`: later runs may take it. Answers (`first` |
+        `late` | `unknown`, and for the bundle: `held` | `done` | `lost` | `gone`)."""
         args = [
             claim.number,
             item,
             claim.token,
             self.lease_ms,
-            result.to_json(finished_at),
-            "successful" if result.success else "failed",
-            int(result.cut),
-            result.host,
+            result.to_json(_utc(claim.now_ms / 1000)),
+            *_outcome(result),
             "" if next_item is None else next_item,
+            *([kept.field, kept.ttl_s] if kept else []),
         ]
-        novelty, bundle = self._run("commit", claim.run_id, args)
+        novelty, bundle = self._run("commit", claim.run_id, args, *([kept.key] if kept else []))
         return novelty, bundle
 
     def release(
@@ -163,15 +190,15 @@ class Ledger:
         failure: Failure | None = None,
     ) -> str:
         """Give a bundle back, due after `backoff_s`, not to this host for `elsewhere_s` if others
-        can; `item` with `failure` counts an attempt."""
-        counted = item is not None and failure is not None
-        reason = json.dumps(asdict(failure)) + "\n" if counted and failure else ""
+        can; `item` with `failure`: what went wrong here."""
+        failed = item is not None and failure is not None
+        reason = json.dumps(asdict(failure)) + "\n" if failed and failure else ""
         args = [
             claim.number,
             claim.token,
             int(backoff_s * 1000),
             int(elsewhere_s * 1000),
-            item if counted else "",
+            item if failed else "",
             reason,
         ]
         return str(self._run("release", claim.run_id, args))
@@ -235,6 +262,15 @@ def _away(error: redis.RedisError) -> bool:
 def new_token(incarnation: str) -> str:
     """A token for one execution: two on the same worker are two holders."""
     return f"{incarnation}.{secrets.token_hex(6)}"
+
+
+def _outcome(result: Result) -> tuple[str, int, str]:
+    """How a result is counted: outcome, cut, host."""
+    return "successful" if result.success else "failed", int(result.cut), result.host
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(seconds))
 
 
 def _failures(lines: str) -> tuple[Failure, ...]:

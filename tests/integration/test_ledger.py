@@ -12,7 +12,7 @@ from tasks.intake.prompts import Prompt
 from tasks.ledger import keys
 from tasks.ledger.ledger import Claim, Ledger, new_token
 from tasks.runs import Runs
-from tasks.work import Bundle, Failure, Manifest, Params, Result, item_id, queue_of
+from tasks.work import Bundle, Entry, Failure, Manifest, Params, Result, item_id, queue_of
 
 QUEUE = queue_of("m")
 FAILURE = Failure("a", "timeout", "silent")
@@ -39,7 +39,7 @@ def runs(ledger: Ledger) -> Runs:
 
 def start(ledger: Ledger, *bundles: Bundle, run_id: str = "r1", done: bool = True, **changes: object) -> str:
     ledger.create(manifest(run_id, **changes), f"same {run_id}", "me", fresh=False)
-    ledger.add(run_id, "me", 1, 0, [(one, queue_of(one.model)) for one in bundles])
+    ledger.add(run_id, "me", 1, 0, [Entry(one, queue_of(one.model)) for one in bundles])
     if done:
         ledger.submitted(run_id, "me")
     return run_id
@@ -240,7 +240,7 @@ def test_copies_wait_for_their_original(ledger: Ledger) -> None:
     for item, following in ((0, 1), (1, 2), (2, None)):
         ledger.commit(first, item, answer(first, item), following)
     assert claim(ledger, "b", number=1)
-    ledger.add("r1", "me", 2, 2, [(copy, QUEUE)])
+    ledger.add("r1", "me", 2, 2, [Entry(copy, QUEUE)])
     assert claim(ledger, "b", number=2)
 
 
@@ -277,11 +277,11 @@ def test_an_interrupted_submission_is_incomplete_and_goes_on(ledger: Ledger, run
     time.sleep(0.5)
     assert runs.status("r1").state == "incomplete"
     assert ledger.resume("r1", "you") == ("yours", 1)
-    assert ledger.add("r1", "me", 2, 1, [(bundle("b.txt"), QUEUE)]) == "lost"
-    assert ledger.add("r1", "you", 2, 1, [(bundle("b.txt"), QUEUE)]) == "added"
-    assert ledger.add("r1", "you", 2, 1, [(bundle("b.txt"), QUEUE)]) == "added"  # said twice
+    assert ledger.add("r1", "me", 2, 1, [Entry(bundle("b.txt"), QUEUE)]) == "lost"
+    assert ledger.add("r1", "you", 2, 1, [Entry(bundle("b.txt"), QUEUE)]) == "added"
+    assert ledger.add("r1", "you", 2, 1, [Entry(bundle("b.txt"), QUEUE)]) == "added"  # said twice
     assert runs.status("r1").total == 6
-    assert ledger.add("r1", "you", 9, 7, [(bundle("z.txt"), QUEUE)]) == "behind"
+    assert ledger.add("r1", "you", 9, 7, [Entry(bundle("z.txt"), QUEUE)]) == "behind"
     assert ledger.submitted("r1", "you") == "submitted"
     assert ledger.resume("r1", "me")[0] == "submitted"
 

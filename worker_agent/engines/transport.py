@@ -90,6 +90,8 @@ class Reply:
 
     def token(self, at: float) -> None:
         """A token arrived: only this, no keep-alive or progress, earns the engine more patience."""
+        if self._call.first_token_at is None:
+            self._call.first_token_at = at
         self._wire.wait(at, self._call.limits.between_tokens_s, "further token")
 
     def lines(self) -> Iterator[tuple[bytes, float]]:

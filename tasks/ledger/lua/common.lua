@@ -1,6 +1,7 @@
 -- Shared by every script: the run's keys by name, the clock of Redis, and the moves that more than
 -- one script makes. A bundle is unheld with its own number as score (due, in plan order), unheld
 -- with a moment as score (due then), held (score: the end of its lease), or blocked behind another.
+-- Beside its holder a bundle may have a lender: who held it before and still tries one item of it.
 -- KEYS 1-12 come from keys.of_run.
 local run, plan, owed, counts, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bundle_prefix, result_prefix, held_prefix = KEYS[6], KEYS[7], KEYS[8]
@@ -8,6 +9,7 @@ local open_runs, ended_runs, all_runs, due_prefix = KEYS[9], KEYS[10], KEYS[11],
 local run_id = string.sub(result_prefix, string.len('celery-task-meta-') + 1, -2)
 local SUBMISSION = 'submission' -- the member that says: more bundles are coming
 local MOMENT = 1e12             -- scores below are bundle numbers, above are milliseconds
+local BEHIND = 5e11            -- added to a number: due, but after everything else
 local BLOCKED = 9e15
 
 local function now()
@@ -26,6 +28,20 @@ local function wait_in_queue(n, score)
   redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', bundle_key(n), 'queue'), 1)
 end
 
+-- An item's first result is kept, counted and told; a later one changes nothing. Says if it was the first.
+local function file_result(n, item, result, outcome, cut, host)
+  local result_key = result_prefix .. n .. '-' .. item
+  if redis.call('SETNX', result_key, result) == 0 then return false end
+  redis.call('PUBLISH', result_key, result)
+  redis.call('RPUSH', done, n .. ' ' .. item)
+  redis.call('HINCRBY', counts, outcome, 1)
+  redis.call('HINCRBY', counts, 'cut', cut)
+  redis.call('HINCRBY', counts, outcome .. ':' .. host, 1)
+  return true
+end
+
+local function has_result(n, item) return redis.call('EXISTS', result_prefix .. n .. '-' .. item) == 1 end
+
 local function hold(n, token, host, lease_ms)
   redis.call('ZREM', due_key(n), n)
   redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', bundle_key(n), 'queue'), -1)
@@ -33,6 +49,10 @@ local function hold(n, token, host, lease_ms)
   redis.call('HSET', bundle_key(n), 'holder', token, 'host', host)
   redis.call('SADD', held_prefix .. host, run_id .. ' ' .. n)
   redis.call('ZADD', owed, now() + lease_ms, n)
+end
+
+local function end_loan(n)
+  redis.call('HDEL', bundle_key(n), 'lender', 'lender_host', 'lent_item', 'lent_until')
 end
 
 local function let_go(n)
@@ -44,8 +64,10 @@ end
 
 -- The holder is not trusted any more: if an item was running, it is a suspect in its death.
 local function take_back(n)
-  if redis.call('HEXISTS', bundle_key(n), 'running') == 1 then
-    redis.call('HSET', bundle_key(n), 'suspect', redis.call('HGET', bundle_key(n), 'running'))
+  local running, suspect = unpack(redis.call('HMGET', bundle_key(n), 'running', 'suspect'))
+  if running and running ~= suspect then
+    redis.call('HSET', bundle_key(n), 'suspect', running, 'deaths', 1)
+  elseif running then
     redis.call('HINCRBY', bundle_key(n), 'deaths', 1)
   end
   let_go(n)

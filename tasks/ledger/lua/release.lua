@@ -1,15 +1,24 @@
--- Keeps true: a bundle its holder gives back is due again, elsewhere first if it failed here.
+-- Keeps true: a bundle its holder gives back is due again, elsewhere first if it failed here. A lender
+-- gives back its try; the bundle is another's or due already.
 -- ARGV: n, token, backoff ms, how long not to this host (ms), item that failed or '', what happened.
 -- Answer: `released` or `lost`.
+local MOST_FAILURES = 8000 -- bytes; an engine that is busy for a day fills no memory
 local n, token, backoff_ms, elsewhere_ms, item, reason = unpack(ARGV)
 local key = bundle_key(n)
-if redis.call('HGET', key, 'holder') ~= token then return 'lost' end
-local host = redis.call('HGET', key, 'host')
+local holder, host, lender, lender_host = unpack(
+  redis.call('HMGET', key, 'holder', 'host', 'lender', 'lender_host'))
+if lender == token then host = lender_host elseif holder ~= token then return 'lost' end
 if item ~= '' then
-  redis.call('HSET', key, 'failed:' .. item, (redis.call('HGET', key, 'failed:' .. item) or '') .. reason)
+  local before = redis.call('HGET', key, 'failed:' .. item) or ''
+  if string.len(before) > MOST_FAILURES then before = string.gsub(before, '^[^\n]*\n', '', 1) end
+  redis.call('HSET', key, 'failed:' .. item, before .. reason)
 end
 if elsewhere_ms ~= '0' then redis.call('HSET', key, 'not:' .. host, now() + elsewhere_ms) end
-let_go(n)
 redis.call('HSET', key, 'released', token) -- a renewal under way must not adopt it again
+if lender == token then
+  end_loan(n)
+  return 'released'
+end
+let_go(n)
 if backoff_ms == '0' then wait_in_queue(n) else wait_in_queue(n, now() + backoff_ms) end
 return 'released'

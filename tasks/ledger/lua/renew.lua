@@ -1,14 +1,18 @@
 -- Keeps true: a holder that still works keeps its bundle; after Redis came back with older data, an
--- unheld bundle goes to whoever still works on it. ARGV: n, token, host, lease ms.
--- Answer: `held`, `lost` (another's) or `gone` (done, cancelled).
-local n, token, host, lease_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if redis.call('EXISTS', bundle_key(n)) == 0 then return 'gone' end
-local holder = redis.call('HGET', bundle_key(n), 'holder')
-if not holder then
-  if redis.call('HGET', bundle_key(n), 'released') == token then return 'lost' end
-  hold(n, token, host, lease_ms)
-elseif holder ~= token then
-  return 'lost'
+-- unheld bundle goes to whoever still works on it. ARGV: n, token, host, lease ms, the item at work or
+-- ''. Answer: `held`, `lent` (others may take it, or have; that item has no result yet), `lost`
+-- (another's) or `gone` (done, cancelled).
+local n, token, host, lease_ms, item = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local key = bundle_key(n)
+if redis.call('EXISTS', key) == 0 then return 'gone' end
+local holder, lender, released = unpack(redis.call('HMGET', key, 'holder', 'lender', 'released'))
+if holder ~= token and lender == token then
+  if has_result(n, redis.call('HGET', key, 'lent_item')) then return 'lost' end
+  redis.call('HSET', key, 'lent_until', now() + lease_ms)
+  return 'lent'
 end
+if holder and holder ~= token or released == token then return 'lost' end
+if not holder then hold(n, token, host, lease_ms) end
 redis.call('ZADD', owed, now() + lease_ms, n)
+if item ~= '' then redis.call('HSET', key, 'running', item) end
 return 'held'

@@ -1,0 +1,101 @@
+"""Answers of earlier runs: where a commit keeps them, and which of them a new run may take.
+
+An answer is kept under its answer key, which hashes everything that decides it. What a simulated engine
+said is kept apart, and a model that is known to have changed since answers anew.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tasks.hosts import HostRecord
+from tasks.intake.plan import key_of
+from tasks.ledger import keys
+from tasks.ledger.ledger import Kept, Ledger
+from tasks.work import Bundle, Entry, Manifest, Result, item_id
+
+KEY_CHARS = 24  # of the answer key's hash: 96 bits
+
+
+def kept(manifest: Manifest, bundle: Bundle, item: int, result: Result, ttl_s: int) -> Kept | None:
+    """Where this result is kept for later runs; None: it is no answer."""
+    if not result.success:
+        return None
+    return _place(bundle, key_of(manifest, bundle, item), ttl_s, simulated=result.simulated)
+
+
+def _place(bundle: Bundle, key: str, ttl_s: int, *, simulated: bool) -> Kept:
+    """One hash a paper; without a paper, one an answer."""
+    field = key[:KEY_CHARS] + (":simulated" if simulated else "")
+    return Kept(keys.answers(bundle.paper or key[:KEY_CHARS]), field, ttl_s)
+
+
+@dataclass(slots=True)
+class Earlier:
+    """What is known already of a run about to be. `hosts`: the live ones, which tell whether answers will be
+    simulated and which models have changed. `on_file`: an answer by its key, from results written earlier;
+    `taken` counts."""
+
+    ledger: Ledger
+    manifest: Manifest
+    hosts: Sequence[HostRecord]
+    ttl_s: int
+    on_file: Callable[[str], Result | None] = lambda _: None
+    taken: int = 0
+
+    def entries(self, first: int, rows: Sequence[tuple[Bundle, str]]) -> list[Entry]:
+        """The bundles, numbered from `first`, with the answers there are."""
+        keyed = [(at, item, key) for at, item, key in self._keys(rows)]
+        found = self._find([_place(rows[at][0], key, 0, simulated=self._simulated) for at, _, key in keyed])
+        known: dict[int, list[tuple[int, Result]]] = {}
+        for (at, item, key), in_redis in zip(keyed, found, strict=True):
+            result = in_redis or self.on_file(key)
+            if result and self._usable(result):
+                own = item_id(self.manifest.run_id, first + at, item)
+                origin = result.reused_from or result.item_id
+                known.setdefault(at, []).append((item, replace(result, item_id=own, reused_from=origin)))
+        self.taken += sum(map(len, known.values()))
+        return [Entry(bundle, queue, tuple(known.get(at, ()))) for at, (bundle, queue) in enumerate(rows)]
+
+    def keep(self, entries: Sequence[Entry]) -> None:
+        """What was taken is this run's from now on, and outlives the run it came from."""
+        pipe = self.ledger.redis.pipeline(transaction=False)
+        for entry in entries:
+            for item, result in entry.known:
+                if place := kept(self.manifest, entry.bundle, item, result, self.ttl_s):
+                    pipe.hset(place.key, place.field, result.item_id)
+                    pipe.expire(place.key, place.ttl_s)
+        self.ledger.patiently(pipe.execute)
+
+    @property
+    def _simulated(self) -> bool:
+        return bool(self.hosts) and all(host.simulated for host in self.hosts)
+
+    def _keys(self, rows: Sequence[tuple[Bundle, str]]) -> Iterator[tuple[int, int, str]]:
+        """(row, item, answer key) of every item that can be answered."""
+        for at, (bundle, _) in enumerate(rows):
+            for item in range(0 if bundle.error else len(bundle.prompts)):
+                yield at, item, key_of(self.manifest, bundle, item)
+
+    def _find(self, places: Sequence[Kept]) -> list[Result | None]:
+        """What stands there now; its result may be gone since."""
+        client = self.ledger.redis
+
+        def ids() -> list[str | None]:
+            pipe = client.pipeline(transaction=False)
+            for place in places:
+                pipe.hget(place.key, place.field)
+            return list(pipe.execute())
+
+        items = self.ledger.patiently(ids) if places else []
+        names = [keys.result(item) for item in items if item]
+        rows = iter(self.ledger.patiently(lambda: client.mget(names)) if names else [])
+        texts = [next(rows) if item else None for item in items]
+        return [Result.from_json(text) if text else None for text in texts]
+
+    def _usable(self, result: Result) -> bool:
+        """An answer, and not of a model that has another digest now wherever that is known."""
+        digests = {
+            m.digest for host in self.hosts for m in host.models if m.name == result.model and m.digest
+        }
+        changed = result.model_digest is not None and digests and result.model_digest not in digests
+        return result.success and result.simulated == self._simulated and not changed
