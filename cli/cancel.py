@@ -16,12 +16,14 @@ def cancel(run: str, as_json: bool) -> None:
     """
     import json
 
+    from tasks.lifetime import withdraw
     from tasks.session import session
     from tasks.settings import read_settings
 
     with session(read_settings()) as on:
         run_id = on.runs.find(run)
         owed = on.ledger.cancel(run_id)
+        withdraw(on.runs, run_id)
     if as_json:
         click.echo(json.dumps({"run_id": run_id, "cancelled": owed >= 0}))
     else:
@@ -32,12 +34,14 @@ def cancel(run: str, as_json: bool) -> None:
 @click.argument("run")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(run: str, yes: bool) -> None:
-    """Remove RUN with all its results from Redis. A run that is open must be cancelled first.
+    """Remove RUN with all its results from Redis, and the texts that no other run needs. A run that is
+    open must be cancelled first.
 
     \b
     llmq rm 3f9a
     """
     from tasks.errors import InputError
+    from tasks.lifetime import remove
     from tasks.session import session
     from tasks.settings import read_settings
 
@@ -47,7 +51,7 @@ def rm(run: str, yes: bool) -> None:
             raise InputError(f"run {one.run_id} is {one.state}; cancel it first: llmq cancel {one.run_id}")
         if not yes:
             click.confirm(f"remove run {one.run_id} with {one.finished} results?", abort=True)
-        on.runs.keep(one.run_id, 0)
+        remove(on.runs, one.run_id)
     click.echo(f"run {one.run_id} is removed")
 
 

@@ -26,6 +26,7 @@ def results(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bo
     llmq results -o results.json -o results.csv
     llmq results 3f9a --failed
     """
+    from tasks.lifetime import keep
     from tasks.report.collect import report
     from tasks.report.write import check_outputs, write, write_json
     from tasks.session import session
@@ -44,7 +45,7 @@ def results(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bo
         elif not outputs:
             (_print_failed if failed else _print)(rows())
         if made.status.ended:
-            on.runs.keep(made.manifest.run_id, int(settings.result_ttl_days * 86400))
+            keep(on.runs, made.manifest.run_id, int(settings.result_ttl_days * 86400))
 
 
 def _print_failed(rows: "Iterable[Row]") -> None:

@@ -45,7 +45,7 @@ class Runs:
     """The runs of one Redis."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._redis = ledger.redis
         self._ask = ledger.patiently
 
@@ -121,9 +121,9 @@ class Runs:
     def bundles(self, run_id: str, start: int = 0) -> Iterator[tuple[int, Bundle]]:
         """The plan in order: (number, bundle), from number `start`."""
         while True:
-            rows = self._plan_page(run_id, start)
-            yield from enumerate(map(Bundle.from_json, rows), start)
-            if len(rows) < PAGE:
+            page = self.page(run_id, start)
+            yield from page
+            if len(page) < PAGE:
                 return
             start += PAGE
 
@@ -152,35 +152,13 @@ class Runs:
         wanted = [keys.result(item_id(run_id, bundle, item)) for bundle, item in pairs]
         return [Result.from_json(row) if row else None for row in self._ask(lambda: self._redis.mget(wanted))]
 
-    def settle(self, ttl_s: int) -> int:
-        """Give ended runs and their results an end of life. Returns how many runs."""
-        count = 0
-        while run_id := self._redis.lindex(keys.ENDED, 0):
-            self.keep(str(run_id), ttl_s)
-            self._redis.lrem(keys.ENDED, 1, run_id)
-            count += 1
-        return count
+    def page(self, run_id: str, start: int) -> list[tuple[int, Bundle]]:
+        """The first `PAGE` bundles of the plan from number `start` on."""
+        return list(enumerate(map(Bundle.from_json, self._plan_page(run_id, start)), start))
 
-    def keep(self, run_id: str, ttl_s: int) -> None:
-        """Let a run and its results live for `ttl_s` more seconds; 0 removes them."""
-        for first in range(0, int(self._redis.llen(keys.plan(run_id))), PAGE):
-            self._expire_results(run_id, first, ttl_s)
-        same = self._redis.hget(keys.run(run_id), "same")
-        ours = [same] if same and self._redis.get(same) == run_id else []
-        pipe = self._redis.pipeline()
-        for key in [*keys.of_run(run_id)[:5], *ours]:
-            pipe.expire(key, ttl_s)
-        if ttl_s == 0:
-            pipe.zrem(keys.RUNS, run_id)
-        pipe.execute()
-
-    def _expire_results(self, run_id: str, first: int, ttl_s: int) -> None:
-        rows = self._plan_page(run_id, first)
-        pipe = self._redis.pipeline(transaction=False)
-        for number, bundle in enumerate(map(Bundle.from_json, rows), first):
-            for item in range(len(bundle.prompts)):
-                pipe.expire(keys.result(item_id(run_id, number, item)), ttl_s)
-        pipe.execute()
+    def in_submission(self, run_id: str) -> bool:
+        """More bundles may come, now or when its submission is taken up again."""
+        return self._ask(lambda: self._redis.zscore(keys.owed(run_id), keys.SUBMISSION)) is not None
 
     def _plan_page(self, run_id: str, start: int) -> list[str]:
         return list(self._ask(lambda: self._redis.lrange(keys.plan(run_id), start, start + PAGE - 1)))

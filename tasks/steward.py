@@ -14,6 +14,7 @@ from tasks.errors import BrokerUnreachable
 from tasks.invite import Invitation, invite
 from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
+from tasks.lifetime import settle
 from tasks.runs import Runs
 from tasks.work import RETRY_SUFFIX
 
@@ -66,7 +67,7 @@ class Steward:
                 named.setdefault(queue, []).append((run_id, min(count, due)))
         for queue, count in needed.items():
             self._fill(queue, count, named[queue])
-        self._runs.settle(self._ttl_s)
+        settle(self._runs, self._ttl_s)
 
     def _fill(self, queue: str, needed: int, runs: list[tuple[str, int]]) -> None:
         client = self._ledger.redis

@@ -65,6 +65,11 @@ class Manifest:
     max_concurrent: int | None = None
     protocol: int = PROTOCOL
 
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Where the run's invitations go; for each there is a retry queue beside it."""
+        return tuple(map(queue_of, self.models or (None,)))
+
     def to_fields(self) -> list[str]:
         """As Redis hash fields; what scripts read stands in fields of its own."""
         own = {k: v for k, v in asdict(self).items() if k != "run_id"}

@@ -1,12 +1,15 @@
 """Every key llmq writes to Redis, and how long it lives. No other module spells a key.
 
-A run is these and no others, and they live 30 days from last use (a setting); an open run never ends:
+A run is these and no others. Once it has ended they live 30 days from last use (a setting); an open run
+never ends. `llmq rm` removes them at once (tasks/lifetime.py):
 
     llmq:run:<run>           hash    the manifest: what was asked, and how the run stands
     llmq:plan:<run>          list    one record a bundle, in order; its index is the bundle's number
-    llmq:owed:<run>          zset    bundle number -> the moment we stop trusting whoever holds it (ms)
-    llmq:due:<run>:<queue>   zset    the unheld bundles of a queue, with the same scores
+    llmq:owed:<run>          zset    bundle number -> the moment we stop trusting whoever holds it (ms);
+                                     empty, and so gone, when the run has ended
+    llmq:due:<run>:<queue>   zset    the unheld bundles of a queue, with the same scores; gone likewise
     llmq:bundle:<run>:<n>    hash    an open bundle: holder, items left, failures; gone when it is done
+                                     or its run cancelled
     llmq:counts:<run>        hash    items by outcome and host, bundles waiting by queue
     llmq:done:<run>          list    "<bundle> <item>" in the order results landed
     celery-task-meta-<item>  string  an item's result, an ordinary Celery result
@@ -17,14 +20,21 @@ Beside runs:
     llmq:open                set     runs that still owe something
     llmq:ended               list    runs whose results have yet to be given an end of life
     llmq:same:<digest>       string  what was asked -> the latest run that asked it
-    llmq:text:<paper>        string  a paper's text, compressed; extended by each submit
-    llmq:answers:<paper>     hash    answer key -> the item that has the answer; extended by each submit
+    llmq:text:<paper>        string  a paper's text, compressed; 30 days from its last use by any run,
+                                     which each submit and each reading is; goes with the last run
+                                     that names it where that is removed
+    llmq:answers:<paper>     hash    answer key -> the item that has the answer; lives and goes as the text
     llmq:hosts               set     ids of hosts that had a worker
     llmq:host:<id>           string  a live worker's record, with a time to live
     llmq:held:<host>         set     "<run> <bundle>" that host's worker holds
     llmq:steward             string  the leading worker
     llmq:tick                hash    the steward's last tick, and until when it expires nothing
     llmq:cancelled           channel runs, as they are cancelled
+
+Kombu's, where invitations lie; a run's leave them when it has ended or is removed:
+
+    llmq.model.<model>, llmq.any, llmq.host.<id>, each also with `.retry`     lists of messages
+    unacked, unacked_index   hash, zset  messages that a worker has received
 """
 
 RUNS = "llmq:runs"
@@ -39,6 +49,9 @@ HOSTS = "llmq:hosts"
 # stop being bundle numbers (due) and start being milliseconds.
 SUBMISSION = "submission"
 FIRST_MOMENT = 10**12
+
+UNACKED = "unacked"
+UNACKED_INDEX = "unacked_index"
 
 HELD_PREFIX = "llmq:held:"
 RESULT_PREFIX = "celery-task-meta-"

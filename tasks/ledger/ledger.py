@@ -228,6 +228,15 @@ class Ledger:
         """A run owes nothing more. Returns what it still owed in bundles, -1 if it had ended."""
         return int(self._run("cancel", run_id, [keys.CANCELLED]))
 
+    def withdraw(self, run_id: str, queue: str, most: int) -> int:
+        """Take the run's invitations out of the `most` oldest messages of a queue; the others go round to
+        its young end. Returns how many were taken."""
+        return int(self._run("withdraw", run_id, [most], queue))
+
+    def forget(self, run_id: str, papers: Sequence[str], known: Sequence[str]) -> int:
+        """Remove texts, unless there is a run that is not among `known`. Returns how many, or -1."""
+        return int(self._run("forget", run_id, known, *map(keys.text, papers)))
+
     # -- talking to Redis ---------------------------------------------------------------------
 
     def _run(self, name: str, run_id: str, args: Sequence[Any], *more_keys: str) -> Any:

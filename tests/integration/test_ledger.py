@@ -11,6 +11,7 @@ from tasks.errors import UnknownRun
 from tasks.intake.prompts import Prompt
 from tasks.ledger import keys
 from tasks.ledger.ledger import Claim, Ledger, new_token
+from tasks.lifetime import remove
 from tasks.runs import Runs
 from tasks.work import Bundle, Entry, Failure, Manifest, Params, Result, item_id, queue_of
 
@@ -310,7 +311,7 @@ def test_removing_a_run_gives_everything_back(ledger: Ledger, runs: Runs) -> Non
     held = claim(ledger)
     assert held
     ledger.commit(held, 0, answer(held, 0), None)
-    runs.keep("r1", 0)
+    remove(runs, "r1")
     assert {key for key in ledger.redis.keys("*") if "r1" in key} == set()
     assert ledger.commit(held, 0, answer(held, 0), None) == ("unknown", "gone")
     with pytest.raises(UnknownRun):

@@ -1,0 +1,98 @@
+"""How long runs stay in Redis: an end of life for those that have ended, and a removal that gives
+everything back, invitations and texts included."""
+
+from tasks.connection import Client
+from tasks.errors import UnknownRun
+from tasks.ledger import keys
+from tasks.runs import PAGE, Runs
+from tasks.work import RETRY_SUFFIX, item_id
+
+
+def settle(runs: Runs, ttl_s: int) -> int:
+    """Give ended runs and their results an end of life. Returns how many runs."""
+    client: Client = runs.ledger.redis
+    count = 0
+    while run_id := client.lindex(keys.ENDED, 0):
+        try:
+            withdraw(runs, str(run_id))
+            keep(runs, str(run_id), ttl_s)
+        except UnknownRun:  # removed since
+            pass
+        client.lrem(keys.ENDED, 1, run_id)
+        count += 1
+    return count
+
+
+def keep(runs: Runs, run_id: str, ttl_s: int) -> None:
+    """Let a run and its results live for `ttl_s` more seconds; 0 removes them. Its texts have a time to
+    live of their own, for other runs may share them."""
+    client: Client = runs.ledger.redis
+    for first in range(0, int(client.llen(keys.plan(run_id))), PAGE):
+        _expire_results(runs, run_id, first, ttl_s)
+    same = client.hget(keys.run(run_id), "same")
+    ours = [same] if same and client.get(same) == run_id else []
+    pipe = client.pipeline()
+    for key in [*keys.of_run(run_id)[:5], *ours]:
+        pipe.expire(key, ttl_s)
+    if ttl_s == 0:
+        pipe.zrem(keys.RUNS, run_id)
+        pipe.lrem(keys.ENDED, 0, run_id)
+    pipe.execute()
+
+
+def remove(runs: Runs, run_id: str) -> None:
+    """Take an ended run out of Redis with all that only it needs; Redis then is as it was before. Broken
+    off, it can be done again. Raises UnknownRun."""
+    withdraw(runs, run_id)
+    _drop_unacknowledged(runs.ledger.redis, run_id)
+    _forget_texts(runs, run_id)
+    keep(runs, run_id, 0)
+
+
+def withdraw(runs: Runs, run_id: str) -> int:
+    """Take a run's invitations out of their queues, where nobody may ever consume them. Returns how many.
+    Raises UnknownRun."""
+    ledger, taken = runs.ledger, 0
+    for queue in runs.manifest(run_id).queues:
+        for name in (queue, queue + RETRY_SUFFIX):
+            length = int(ledger.redis.llen(name))
+            for seen in range(0, length, PAGE):  # once round, and no further
+                taken += ledger.withdraw(run_id, name, min(PAGE, length - seen))
+    return taken
+
+
+def _drop_unacknowledged(client: Client, run_id: str) -> None:
+    """What a killed worker had received: kombu would deliver it again within the hour, to be refused."""
+    mark = f'"id": "{run_id}-'
+    for tag, message in client.hscan_iter(keys.UNACKED, count=PAGE):
+        if mark in message:
+            client.hdel(keys.UNACKED, tag)
+            client.zrem(keys.UNACKED_INDEX, tag)
+
+
+def _forget_texts(runs: Runs, run_id: str) -> None:
+    """Remove the texts that no other run's plan names. While another run is being submitted nobody knows
+    which it will need, and they stay until their own end of life."""
+    known = runs.ids()
+    others = [one for one in known if one != run_id]
+    if any(runs.in_submission(one) for one in others):
+        return
+    ours = _papers(runs, run_id)
+    for other in others:
+        ours -= _papers(runs, other)
+    texts = sorted(ours)
+    for first in range(0, len(texts), PAGE):
+        if runs.ledger.forget(run_id, texts[first : first + PAGE], known) < 0:
+            return
+
+
+def _papers(runs: Runs, run_id: str) -> set[str]:
+    return {bundle.paper for _, bundle in runs.bundles(run_id) if bundle.paper}
+
+
+def _expire_results(runs: Runs, run_id: str, first: int, ttl_s: int) -> None:
+    pipe = runs.ledger.redis.pipeline(transaction=False)
+    for number, bundle in runs.page(run_id, first):
+        for item in range(len(bundle.prompts)):
+            pipe.expire(keys.result(item_id(run_id, number, item)), ttl_s)
+    pipe.execute()
