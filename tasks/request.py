@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tasks.errors import InputError
 from tasks.intake.papers import Found, PaperFile, find_papers
+from tasks.intake.plan import LAYOUT
 from tasks.intake.prompt_files import choose_prompts
 from tasks.intake.prompts import render
 from tasks.settings import config_folder
@@ -53,6 +55,8 @@ def asked(
         paperless=not paths,
         skipped=tuple(f"{one.name}: {one.reason}" for one in found.skipped),
         max_concurrent=max_concurrent,
+        layout=LAYOUT,
+        llmq=_version(),
     )
     return Asked(manifest, found.papers[:limit])
 
@@ -60,3 +64,11 @@ def asked(
 def preset_folders() -> list[Path]:
     """Where a user's own presets lie, nearest first."""
     return [Path("presets"), config_folder() / "presets"]
+
+
+def _version() -> str | None:
+    """Ours, as installed; None in a bare checkout."""
+    try:
+        return version("llmq-fleet")
+    except PackageNotFoundError:
+        return None

@@ -52,7 +52,8 @@ class Params:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What one submit asked. `models` is empty where any model will do; `paperless`: each prompt is
-    an item of its own."""
+    an item of its own. `layout`: how a request was put together (intake/plan.py), `llmq`: the version
+    that submitted it; runs from before they were kept had the first, and an unknown one."""
 
     run_id: str
     prompts: tuple[Prompt, ...]
@@ -64,6 +65,8 @@ class Manifest:
     skipped: tuple[str, ...] = ()
     max_concurrent: int | None = None
     protocol: int = PROTOCOL
+    layout: int = 1
+    llmq: str | None = None
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -84,7 +87,8 @@ class Manifest:
         own["prompts"] = tuple(Prompt(**prompt) for prompt in own["prompts"])
         own["params"] = Params(**own["params"])
         own["models"], own["skipped"] = tuple(own["models"]), tuple(own["skipped"])
-        return cls(run_id=run_id, **own)
+        known = cls.__dataclass_fields__  # a newer llmq may say more
+        return cls(run_id=run_id, **{name: value for name, value in own.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True)

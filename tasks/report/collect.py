@@ -7,14 +7,15 @@ from itertools import islice
 from typing import Any
 
 from tasks.runs import Runs, Status
-from tasks.work import Bundle, Failure, Manifest, Result, item_id
+from tasks.work import Bundle, Failure, Manifest, Params, Result, item_id
 
 PAGE = 100  # bundles read at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One WorkItem and how it ended, or `result` None: not yet."""
+    """One WorkItem and how it ended, or `result` None: not yet. `paper`: the sha256 of its text, None where
+    it has none; `layout` and `llmq` as in the Manifest. With that text, what was asked can be asked again."""
 
     item_id: str
     file: str | None
@@ -23,6 +24,10 @@ class Row:
     model: str | None
     result: Result | None
     stage: str = "generate"
+    paper: str | None = None
+    params: Params = Params()
+    layout: int = 1
+    llmq: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,23 @@ class Report:
                 yield self._row(number, bundle, item, next(results))
 
     def _row(self, number: int, bundle: Bundle, item: int, result: Result | None) -> Row:
-        prompt = self.manifest.prompts[bundle.prompts[item]]
-        own_id = item_id(self.manifest.run_id, number, item)
+        asked = self.manifest
+        prompt = asked.prompts[bundle.prompts[item]]
+        own_id = item_id(asked.run_id, number, item)
         if result is None and self.status.state == "cancelled":
             result = Result(own_id, "", 0, error=Failure("", "cancelled", "the run was cancelled"))
-        return Row(own_id, bundle.file, prompt.name, prompt.template, bundle.model, result)
+        return Row(
+            own_id,
+            bundle.file,
+            prompt.name,
+            prompt.template,
+            bundle.model,
+            result,
+            paper=bundle.paper,
+            params=asked.params,
+            layout=asked.layout,
+            llmq=asked.llmq,
+        )
 
 
 def report(runs: Runs, run_id: str) -> Report:

@@ -1,5 +1,7 @@
 """A row of a report as plain fields: nested for JSON, flat for CSV. The only place that flattens."""
 
+import hashlib
+import json
 from typing import Any
 
 from tasks.report.collect import Row
@@ -23,6 +25,8 @@ FACTS = (
     "reused_from",
     "reasoning",
 )
+PARAMS = ("max_tokens", "temperature", "seed", "overflow")
+ORIGIN = ("failures", "paper_id", "prompt_sha256", "layout", *PARAMS, "llmq_version")
 METRICS = (
     "queue_wait_s",
     "started_at",
@@ -45,7 +49,7 @@ METRICS = (
     "server_total_s",
     "context_length",
 )
-COLUMNS = (*HEAD, *FACTS, *METRICS)
+COLUMNS = (*HEAD, *FACTS, *ORIGIN, *METRICS)
 
 
 def to_object(row: Row) -> dict[str, Any]:
@@ -64,7 +68,12 @@ def to_object(row: Row) -> dict[str, Any]:
         "stage": row.stage,
         "host": result.host or None if result else None,
         **({name: getattr(result, name) for name in FACTS[2:]} if result else {}),
-        "failures": [[one.host, one.type, one.message] for one in result.failures] if result else [],
+        "failures": _failures(result),
+        "paper_id": row.paper,
+        "prompt_sha256": _sha256(row.prompt_template),
+        "layout": row.layout,
+        "params": {name: getattr(row.params, name) for name in PARAMS},
+        "llmq_version": row.llmq,
         "metrics": {name: _rounded(name, result.metrics.get(name)) for name in METRICS} if result else None,
     }
 
@@ -74,8 +83,11 @@ def to_cells(row: Row) -> list[Any]:
     result = row.result
     head = [row.file, row.prompt_name, result.model if result else row.model, *_outcome(result)]
     facts = [row.item_id, row.stage, *(getattr(result, name) if result else None for name in FACTS[2:])]
+    params = [getattr(row.params, name) for name in PARAMS]
+    failed = _failures(result)
+    origin = [json.dumps(failed) if failed else None, row.paper, _sha256(row.prompt_template), row.layout]
     metrics = [_rounded(name, result.metrics.get(name)) if result else None for name in METRICS]
-    return [_cell(value) for value in (*head, *facts, *metrics)]
+    return [_cell(value) for value in (*head, *facts, *origin, *params, row.llmq, *metrics)]
 
 
 def _outcome(result: Result | None) -> tuple[Any, ...]:
@@ -90,6 +102,15 @@ def _outcome(result: Result | None) -> tuple[Any, ...]:
         error.type if error else None,
         error.message if error else None,
     )
+
+
+def _failures(result: Result | None) -> list[list[str]]:
+    """[host, type, message] of each attempt that failed, in their order."""
+    return [[one.host, one.type, one.message] for one in result.failures] if result else []
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _rounded(name: str, value: Any) -> Any:

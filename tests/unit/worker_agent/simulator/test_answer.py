@@ -24,6 +24,12 @@ def test_answers_are_sentences_of_the_paper() -> None:
     assert answer == answer.strip()
 
 
+def test_a_system_text_that_names_the_tags_is_no_paper() -> None:
+    """llmq's own says where the paper stands; the answer is about the paper."""
+    told = "The paper stands between <paper> and </paper>. " + PROMPT
+    assert "".join(write_answer(told, 30, dice_for(1))) == "".join(write_answer(PROMPT, 30, dice_for(1)))
+
+
 def test_without_a_paper_the_prompt_itself_is_quoted() -> None:
     """A bare prompt gets an answer too, however short it is."""
     assert "".join(write_answer("Why is the sky blue?", 5, dice_for(1))) == "Why is the sky blue?"
