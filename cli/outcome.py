@@ -1,7 +1,7 @@
 """Following a run to its end and saying how it ended; shared by `run`, `submit --wait` and `watch`."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,19 +10,12 @@ import click
 
 if TYPE_CHECKING:
     from cli.progress import Progress
-    from tasks.hosts import HostRecord
     from tasks.session import Session
 
 
-def follow_to_end(
-    work: "Session",
-    run_id: str,
-    outputs: Sequence[Path],
-    progress: "Progress",
-    mend: "Callable[[Sequence[HostRecord]], None]" = lambda _: None,
-) -> list[Path]:
-    """Show the run until it has ended; JSONL outputs grow as results land, and `mend` hears of the live
-    hosts. Returns the outputs that are still to be written: a full disk stops no run."""
+def follow_to_end(work: "Session", run_id: str, outputs: Sequence[Path], progress: "Progress") -> list[Path]:
+    """Show the run until it has ended; JSONL outputs grow as results land. Returns the outputs that are
+    still to be written: a full disk stops no run."""
     from tasks.errors import OutputError
     from tasks.follow import Landing, follow
 
@@ -33,7 +26,6 @@ def follow_to_end(
             stack.callback(landing.close)
         for view in follow(work.ledger, run_id):
             progress.show(view)
-            mend(view.hosts)
             for path, landing in list(landings.items()):
                 try:
                     landing.write(view.status, last=view.status.ended)

@@ -34,6 +34,7 @@ def describe(view: "View") -> str:
         parts.append(f"about {duration(view.eta_s)} left")
     parts += [f"waiting for a host that serves {model_of(queue)}" for queue in view.waiting_for()]
     parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
+    parts += [f"{host.id} is paused" for host in view.hosts if host.drained]
     if view.rates:
         parts.append(_rates(view.rates))
     return " · ".join(parts)

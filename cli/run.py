@@ -115,7 +115,7 @@ def _run(
                     on_start=begin,
                 )
                 outputs = outputs or _default_outputs(started.run_id)
-                left = follow_to_end(work, started.run_id, outputs, progress, fleet.mend)
+                left = follow_to_end(work, started.run_id, outputs, progress)
         except KeyboardInterrupt:
             kept = "paused; the answers so far are kept, the same command goes on"
             progress.note(kept if begun else "stopped; nothing was submitted yet")

@@ -39,9 +39,8 @@ def status(run: str, as_json: bool) -> None:
     if one.cut:
         click.echo(f"{one.cut} answers cut at --max-tokens")
     for host in view.hosts:
-        click.echo(
-            f"  {host.id}: {one.by_host.get(host.id, 0)} items, {host.busy}/{host.slots} slots at work"
-        )
+        load = f"{host.busy}/{host.slots} slots at work" + (", paused" if host.drained else "")
+        click.echo(f"  {host.id}: {one.by_host.get(host.id, 0)} items, {load}")
     if not one.ended and (rest := describe(view)):
         click.echo(rest)
 

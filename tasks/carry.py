@@ -124,7 +124,7 @@ class Carrier:
                 if position == 0:
                     text = self._text(held)
                     turn = replace(turn, text=text)
-                    if not self.slots.sit(seat, held.stopped.is_set):
+                    if not self.slots.sit(seat, lambda: held.stopped.is_set() or self.stopping()):
                         return self._give_back(held)
                     if (state := self.ledger.begin(claim, self.live.host.id, item)) != "held":
                         return f"the bundle is {state}"

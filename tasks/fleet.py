@@ -5,9 +5,12 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Lock, Thread
+
+import redis
 
 from tasks.children import WorkerChild, end_workers, start_worker
 from tasks.connection import Client
@@ -20,7 +23,27 @@ from worker_agent.errors import ConfigError
 
 UP_S = 30.0
 POLL_S = 0.1
-RESTART_S = 5.0  # the first pause before a host gets another worker; it doubles
+MEND_S = 1.0
+RESTART_S = 5.0  # the first pause between two starts of a host's worker; it doubles
+STEADY_S = 60.0  # who lived for so long starts again with the first pause
+
+
+@dataclass(slots=True)
+class Pause:
+    """When a host may get a worker again. Instants are of any clock that only goes forward. Pure."""
+
+    due_at: float = float("-inf")
+    next_s: float = RESTART_S
+    started_at: float = float("-inf")
+
+    def started(self, now: float) -> None:
+        self.started_at, self.due_at = now, now + self.next_s
+        self.next_s *= 2
+
+    def alive(self, now: float) -> None:
+        """It was still alive."""
+        if now - self.started_at >= STEADY_S:
+            self.due_at, self.next_s = now, RESTART_S
 
 
 @dataclass(slots=True)
@@ -32,19 +55,32 @@ class Fleet:
     workers: dict[str, WorkerChild] = field(default_factory=dict)
     records: tuple[HostRecord, ...] = ()
     down: dict[str, str] = field(default_factory=dict)
-    _next_start: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _pauses: dict[str, Pause] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    _closed: bool = False
 
     def mend(self, live: Iterable[HostRecord]) -> None:
         """A worker for each host that nobody serves: at the start, after a crash, and when the other
         command whose worker we shared has ended."""
-        dead = {worker.child.pid for worker in self.workers.values() if worker.ended}
-        served = {record.id for record in live if record.pid not in dead}
-        for host in self.hosts:
-            ours = self.workers.get(host.id)
-            due, pause_s = self._next_start.get(host.id, (0.0, RESTART_S))
-            if host.id not in served and (ours is None or ours.ended) and time.monotonic() >= due:
-                self.workers[host.id] = self.start(host.id)
-                self._next_start[host.id] = (time.monotonic() + pause_s, pause_s * 2)
+        with self._lock:
+            dead = {worker.child.pid for worker in self.workers.values() if worker.ended}
+            served = {record.id for record in live if record.pid not in dead}
+            for host in () if self._closed else self.hosts:
+                self._mend(host.id, host.id in served, time.monotonic())
+
+    def _mend(self, host_id: str, served: bool, now: float) -> None:
+        ours, pause = self.workers.get(host_id), self._pauses.setdefault(host_id, Pause())
+        if ours and not ours.ended:
+            pause.alive(now)
+        elif not served and now >= pause.due_at:
+            self.workers[host_id] = self.start(host_id)
+            pause.started(now)
+
+    def close(self) -> None:
+        """No more workers; ours give their work back and end."""
+        with self._lock:
+            self._closed = True
+        end_workers(list(self.workers.values()))
 
     def wait_up(self, client: Client, say: Callable[[str], None] = lambda _: None) -> None:
         """Until every host is up or has failed to come up, at most 30 s. Raises ConfigError if none is."""
@@ -78,9 +114,9 @@ class Fleet:
     def _look(self, client: Client) -> None:
         ids = {host.id for host in self.hosts}
         self.records = tuple(record for record in live_hosts(client) if record.id in ids)
-        self.down = {record.id: record.trouble for record in self.records if not record.able}
+        self.down = {record.id: record.why_not for record in self.records if not record.able}
         live = {record.id for record in self.records}
-        for host_id, worker in self.workers.items():
+        for host_id, worker in list(self.workers.items()):
             if worker.ended and host_id not in live:
                 self.down[host_id] = f"its worker ended: {worker.last_words()} (log: {worker.log})"
 
@@ -102,13 +138,23 @@ def hosts_of(fleet_file: Path | None) -> tuple[Host, ...]:
 
 @contextmanager
 def workers(hosts: Sequence[Host], client: Client, settings: Settings) -> Iterator[Fleet]:
-    """A worker for each host that has none yet; ours give their work back and end with the block."""
+    """A worker for each host that has none, all through the block, however it goes on; ours give their work
+    back and end with it."""
     with ExitStack() as stack:
         file = _fleet_file(hosts, stack)
         fleet = Fleet(tuple(hosts), lambda host_id: start_worker(host_id, file, settings))
-        stack.callback(lambda: end_workers(list(fleet.workers.values())))
+        stack.callback(fleet.close)
         fleet.mend(live_hosts(client))
+        done = Event()
+        stack.callback(done.set)
+        Thread(target=_keep_mending, args=(fleet, client, done), name="mend", daemon=True).start()
         yield fleet
+
+
+def _keep_mending(fleet: Fleet, client: Client, done: Event) -> None:
+    while not done.wait(MEND_S):
+        with suppress(redis.RedisError, OSError):  # Redis is away, or no process can start: again soon
+            fleet.mend(live_hosts(client))
 
 
 def _fleet_file(hosts: Sequence[Host], stack: ExitStack) -> Path:

@@ -35,7 +35,9 @@ class ServedModel:
 @dataclass(frozen=True, slots=True)
 class HostRecord:
     """What a worker says of its host. `incarnation` is the worker's start; `beat` counts renewals;
-    `trouble` says why it takes no work, if it does not; `first_token_rates` as in tasks/patience.py."""
+    `busy` bundles sit in a slot (of a drained host: those it has not let go of yet); `trouble` says what is
+    wrong if it takes no work, `drained` that somebody paused it;
+    `first_token_rates` as in tasks/patience.py."""
 
     id: str
     incarnation: str
@@ -57,6 +59,12 @@ class HostRecord:
     def able(self) -> bool:
         """Takes work now."""
         return not self.trouble and not self.drained
+
+    @property
+    def why_not(self) -> str:
+        """Why it takes no work now, if it does not, for a person."""
+        paused = f"paused; `llmq worker --resume --host {self.id}` takes work again"
+        return self.trouble or (paused if self.drained else "")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -94,7 +102,7 @@ def enter(client: Client, record: HostRecord) -> None:
     while not client.set(keys.host(record.id), record.to_json(), nx=True, ex=TTL_S):
         row = client.get(keys.host(record.id))
         other = HostRecord.from_json(row) if row else None
-        if other and other.machine == machine_id() and not process_alive(other.pid):
+        if other and _dead(other):
             client.delete(keys.host(record.id))
         elif other and ((seen and other.beat != seen.beat) or time.monotonic() > deadline):
             raise (HostTaken if other.machine == machine_id() else NameTaken)(
@@ -108,18 +116,44 @@ def enter(client: Client, record: HostRecord) -> None:
 
 
 def renew(client: Client, record: HostRecord) -> HostRecord:
-    """Say again that this host is served, with its newest facts."""
+    """Say again that this host is served, with its newest facts; a record that has ended is written again.
+    Raises HostTaken if another worker entered while this one said nothing: that one's record stays."""
     record = replace(record, beat=record.beat + 1)
-    pipe = client.pipeline()
-    pipe.set(keys.host(record.id), record.to_json(), ex=TTL_S)
-    pipe.sadd(keys.HOSTS, record.id)
-    pipe.execute()
+
+    def write(pipe: Client) -> None:
+        other = _other(pipe, record)
+        if other and not _dead(other):
+            raise HostTaken(
+                f"host {record.id!r} has another worker now (process {other.pid} on machine {other.machine})"
+            )
+        pipe.multi()
+        pipe.set(keys.host(record.id), record.to_json(), ex=TTL_S)
+        pipe.sadd(keys.HOSTS, record.id)
+
+    client.transaction(write, keys.host(record.id))
     return record
 
 
 def leave(client: Client, record: HostRecord) -> None:
     """A clean stop: the host is free at once, if the record is still ours."""
+
+    def forget(pipe: Client) -> None:
+        theirs = _other(pipe, record)
+        pipe.multi()
+        if not theirs:
+            pipe.delete(keys.host(record.id))
+            pipe.srem(keys.HOSTS, record.id)
+
+    client.transaction(forget, keys.host(record.id))
+
+
+def _other(client: Client, record: HostRecord) -> HostRecord | None:
+    """Who serves the host, if it is not the worker of `record`."""
     row = client.get(keys.host(record.id))
-    if row and HostRecord.from_json(row).incarnation == record.incarnation:
-        client.delete(keys.host(record.id))
-        client.srem(keys.HOSTS, record.id)
+    found = HostRecord.from_json(row) if row else None
+    return found if found and found.incarnation != record.incarnation else None
+
+
+def _dead(one: HostRecord) -> bool:
+    """Certainly: a process of this machine that is gone."""
+    return one.machine == machine_id() and not process_alive(one.pid)

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import redis
 
-from tasks import hosts, overdue
+from tasks import hosts, overdue, pause
 from tasks.carry import Carrier
 from tasks.connection import connect
-from tasks.hosts import HostRecord
+from tasks.hosts import HostRecord, HostTaken
 from tasks.invite import Invitation
 from tasks.lease import Holdings
 from tasks.ledger import keys
@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 NEIGHBOURS_S = 2.0
 PROBE_LOOK_S = 0.5
 WATCH_S = 1.0
+SOON_S = 0.5  # between renewals while somebody waits for the last bundle to end
 UNKNOWN_SLOTS = 8
+DEAF_S = 2.0  # for threads to hear that the worker ends
+DEAD_S = 10.0  # for all the rest
 
 
 class Neighbours:
@@ -54,7 +57,10 @@ class Neighbours:
 
 
 class Serving:
-    """One worker's service of one host. `enter` makes it the host's worker; `stop`, then `leave` end it."""
+    """One worker's service of one host. `enter` makes it the host's worker; `stop`, then `leave` end it.
+
+    `on_failure` hears that it cannot go on, `on_deaf` that it has ended and a thread has not; by then
+    `exit_code` is set."""
 
     def __init__(self, host: Host, settings: Settings, redis_url: str) -> None:
         self._settings = settings
@@ -63,12 +69,16 @@ class Serving:
         self.live = LiveHost(host, incarnation, health_check_interval=settings.health_check_interval)
         self.slots = Slots(self.live.slots, self.live.limit)
         self.on_change: Callable[[], None] = lambda: None  # the host may serve other queues than before
+        self.on_failure: Callable[[], None] = lambda: None
+        self.on_deaf: Callable[[], None] = lambda: None
+        self.exit_code = 0
         self._ledger = Ledger(connect(redis_url), lease_s=settings.lease_s, patient=True)
         self._neighbours = Neighbours(self._ledger, host.id)
         self._holdings = Holdings(self._ledger, host.id)
         self._steward = Steward(self._ledger, incarnation, result_ttl_s=ttl_s)
         self._commits = RecentCommits(self._ledger)
-        self._stopping = threading.Event()
+        self._stopping, self._graceless, self._left = (threading.Event() for _ in range(3))
+        self._renew_now = threading.Event()
         self._record = self.live.record()
         self._carrier = Carrier(
             live=self.live,
@@ -78,7 +88,7 @@ class Serving:
             texts=Texts(connect(redis_url, decode=False), ttl_s=ttl_s),
             slots=self.slots,
             others=self._neighbours.of,
-            stopping=self._stopping.is_set,
+            stopping=lambda: self._stopping.is_set() or self.live.drained,
             settings=settings,
         )
 
@@ -109,33 +119,60 @@ class Serving:
 
     def enter(self) -> None:
         """Become the worker of this host. Raises HostTaken, BrokerUnreachable."""
+        self._ledger.patiently(self._look_whether_paused)
+        self._record = self.live.record()
         self._ledger.patiently(lambda: hosts.enter(self._ledger.redis, self._record))
         taken_back = self._ledger.reap(self.live.host.id, self.live.incarnation)
         if taken_back:
             log.info("took back %d bundles that a dead predecessor held", taken_back)
-        threading.Thread(target=self._warm, name="_warm", daemon=True).start()
+        for once in (self._warm, self._end):
+            threading.Thread(target=once, name=once.__name__, daemon=True).start()
         for loop in (self._renew, self._probe, self._listen, self._watch):
             threading.Thread(target=self._keep, args=(loop,), name=loop.__name__, daemon=True).start()
         self._steward.start()
 
     def stop(self, grace_s: float) -> None:
         """Claim nothing more; running calls have `grace_s` to end, then they are shut. Returns at once."""
-        self._stopping.set()
-        self.slots.close()
-        timer = threading.Timer(grace_s, self._give_up)
+        self._close()
+        timer = threading.Timer(grace_s, self.hurry)
         timer.daemon = True
         timer.start()
 
-    def _give_up(self) -> None:
-        """The grace is over: calls end, and nobody waits for a Redis that is away."""
-        self._holdings.stop_all()
+    def hurry(self) -> None:
+        """The grace is over: give everything back now. Returns at once; a signal may call it."""
+        self._graceless.set()
+
+    def _close(self) -> None:
+        self._stopping.set()
+        self._renew_now.set()
+        self.slots.close()
+
+    def _end(self) -> None:
+        """Calls end, and nobody waits for a Redis that is away, nor for a thread that hears nothing."""
+        self._graceless.wait()
+        self._close()
         self._ledger.closing.set()
+        self._give_back()
+        if not self._left.wait(DEAF_S) and (len(self._holdings) or not self._left.wait(DEAD_S)):
+            self.on_deaf()
+
+    def _give_back(self) -> None:
+        self._holdings.stop_all()
+        self.slots.wake()
         for held in self._holdings.all():  # one that loads a model does not hear it
             with suppress(LLMQError):
                 self._ledger.release(held.claim)
 
+    def _fail(self, reason: str) -> None:
+        """Serving cannot go on: the work is given back, the worker stops, and its supervisor hears of it."""
+        log.error("%s: this worker gives its work back and stops", reason)
+        self.exit_code = 1
+        self.hurry()
+        self.on_failure()
+
     def leave(self) -> None:
         """The host is free: its record goes, another steward leads."""
+        self._left.set()
         self._steward.stop()
         self._ledger.closing.set()
         try:
@@ -155,25 +192,36 @@ class Serving:
     def _renew(self) -> None:
         """Leases and host record live on. While the worker stops, until nothing is held any more."""
         while not self._stopping.is_set() or len(self._holdings):
-            self._stopping.wait(self._renew_once())
+            self._renew_now.wait(self._renew_once())
+            self._renew_now.clear()
 
     def _renew_once(self) -> float:
         """Returns after how many seconds to come again."""
-        self.live.busy = self.slots.sitting
         self.slots.slots = self.live.slots  # an engine that was away says how many only now
         try:
             self._commits.met(str(self._ledger.redis.info("server")["run_id"]))
             self._holdings.renew()
+            self._look_whether_paused()
+            self.live.busy = self.slots.taken if self.live.drained else self.slots.sitting
             record = replace(self.live.record(), beat=self._record.beat)
             self._record = hosts.renew(self._ledger.redis, record)
+        except HostTaken as error:
+            if not self.exit_code:
+                self._fail(str(error))
         except redis.RedisError as error:
             log.warning("waiting for Redis: %s", error)
-            self._stopping.wait(1.0)
-            return 0.0
-        finally:
-            if self._stopping.is_set():
-                time.sleep(0.5)  # the event no longer makes anybody wait
+            return 1.0
+        if self._stopping.is_set() or (self.live.drained and self.live.busy):
+            return SOON_S
         return min(self._settings.lease_s, hosts.TTL_S) / 3
+
+    def _look_whether_paused(self) -> None:
+        """Only the renewing thread looks: what it writes into the record is then what holds."""
+        paused = pause.is_paused(self._ledger.redis, self.live.host.id)
+        if paused != self.live.drained:
+            self.live.drained = paused
+            log.info("paused: takes no work until `llmq worker --resume`" if paused else "takes work again")
+            self.slots.wake()
 
     def _warm(self) -> None:
         """Load the default model before work comes; its window then stands in the host record."""
@@ -197,7 +245,7 @@ class Serving:
                     overdue.look(held, self.live, self._ledger, self._neighbours.of(held.claim.queue))
 
     def _listen(self) -> None:
-        """Hear of cancelled runs at once; what is missed here, the next renewal notices."""
+        """Hear of cancelled runs and of a pause at once; what is missed here, the next renewal notices."""
         while not self._stopping.is_set():
             try:
                 self._hear()
@@ -206,8 +254,17 @@ class Serving:
 
     def _hear(self) -> None:
         with self._ledger.redis.pubsub(ignore_subscribe_messages=True) as channel:
-            channel.subscribe(keys.CANCELLED)
+            channel.subscribe(keys.CANCELLED, keys.PAUSED)
             while not self._stopping.is_set():
                 if message := channel.get_message(timeout=1.0):
-                    self._holdings.stop_run(message["data"])
-                    self.slots.wake()
+                    self._heard(message["channel"], message["data"])
+
+    def _heard(self, channel: str, text: str) -> None:
+        told = pause.told(text, self.live.host.id)
+        if channel == keys.CANCELLED:
+            self._holdings.stop_run(text)
+            self.slots.wake()
+        elif told == pause.LOOK:
+            self._renew_now.set()
+        elif told == pause.SHUT and self.live.drained:
+            self._give_back()

@@ -37,6 +37,13 @@ class Slots:
         """Bundles that hold a slot now."""
         return sum(seat.sitting for seat in self._seats)
 
+    @property
+    def taken(self) -> int:
+        """Bundles that have a place; whoever lowers `limit` to none and then asks hears of every one that
+        may still be claimed."""
+        with self._changed:
+            return len(self._seats)
+
     @contextmanager
     def seat(self) -> Iterator[Seat | None]:
         """Wait until one more bundle may be claimed. None: the worker closes."""

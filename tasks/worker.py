@@ -4,7 +4,9 @@ What Celery's own options do: `-c N` sets the host's slots; `-Q` consumes those 
 the Celery node (the host's id stays what the configuration says); the pool is always threads.
 """
 
+import logging
 import os
+import signal
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +15,7 @@ from celery import signals
 from celery.apps.worker import Worker
 from celery.utils.nodenames import default_nodename
 from celery.utils.text import str_to_list
+from celery.worker import state
 
 from tasks.broker import attach, check_policy
 from tasks.connection import connect_or_say
@@ -25,7 +28,10 @@ from worker_agent.config import Host
 from worker_agent.errors import LLMQError
 from worker_agent.machine import hostname as machine_name
 
+log = logging.getLogger(__name__)
+
 GRACE_S = 30.0  # for running requests, after the first SIGTERM
+ASKED_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 class CannotStart(click.ClickException):
@@ -86,11 +92,37 @@ class FleetWorker(Worker):
 
         self.serving = self.app.serving = take_up(settings, slots, serve)
         self.serving.on_change = self._consume_more
+        self.serving.on_failure = self._stop_failed
+        self.serving.on_deaf = self._end_without
+        signals.worker_shutting_down.connect(self._hurry_next_time)
 
     def on_close(self) -> None:
         """Celery stops, for whatever reason: claim no more, give running requests their time."""
         self.serving.stop(float(os.environ.get("LLMQ_GRACE_S", GRACE_S)))
         super().on_close()
+
+    def _hurry_next_time(self, **_: Any) -> None:
+        """The first signal has come (Celery calls this from within): the second ends the grace."""
+
+        def hurry(*_: Any) -> None:
+            for number in ASKED_TO_STOP:
+                signal.signal(number, signal.SIG_IGN)  # a third must not come between
+            self.serving.hurry()
+
+        for number in ASKED_TO_STOP:
+            signal.signal(number, hurry)
+
+    def _stop_failed(self) -> None:
+        """Celery looks at this every second."""
+        state.should_stop = self.serving.exit_code
+
+    def _end_without(self) -> None:
+        """A thread does not hear that the worker ends (its engine loads a model, or it is stuck), and Python
+        would wait for it."""
+        log.warning("ends without a thread that does not answer; what it held has been given back")
+        self.serving.leave()
+        self.redis.close()
+        os._exit(self.serving.exit_code)
 
     def _consume_more(self) -> None:
         for queue in with_retries(self.serving.live.queues):

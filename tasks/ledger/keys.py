@@ -27,9 +27,11 @@ Beside runs:
     llmq:hosts               set     ids of hosts that had a worker
     llmq:host:<id>           string  a live worker's record, with a time to live
     llmq:held:<host>         set     "<run> <bundle>" that host's worker holds
+    llmq:drained             set     ids of hosts that somebody paused, until somebody resumes them
     llmq:steward             string  the leading worker
     llmq:tick                hash    the steward's last tick, and until when it expires nothing
     llmq:cancelled           channel runs, as they are cancelled
+    llmq:paused              channel "look <host>": it was paused or resumed; "shut <host>": its calls end now
 
 Kombu's, where invitations lie; a run's leave them when it has ended or is removed:
 
@@ -44,6 +46,8 @@ STEWARD = "llmq:steward"
 TICK = "llmq:tick"
 CANCELLED = "llmq:cancelled"
 HOSTS = "llmq:hosts"
+DRAINED = "llmq:drained"
+PAUSED = "llmq:paused"
 
 # As common.lua has them: the member of a run's set that says more bundles are coming, and where scores
 # stop being bundle numbers (due) and start being milliseconds.
