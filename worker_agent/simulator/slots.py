@@ -1,6 +1,7 @@
 """The slots of a simulated engine: a silent queue in arrival order, what each slot still holds, counters."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,12 +22,14 @@ class Slot:
 @dataclass(slots=True)
 class Calls:
     """Chat requests as the engine saw them. The `started` got a slot and are running, finished (answered
-    in full) or failed (by a fault); the `cancelled` hung up, in their slot or in the queue; the `refused`
-    never queued: an unknown model, too long a prompt, the faults `500` and `html`."""
+    in full) or failed (by a fault); the `cancelled` hung up, in their slot (together for `cancelled_s`
+    seconds) or in the queue; the `refused` never queued: an unknown model, too long a prompt, the faults
+    `500` and `html`."""
 
     started: int = 0
     finished: int = 0
     cancelled: int = 0
+    cancelled_s: float = 0.0
     failed: int = 0
     refused: int = 0
     running: int = 0
@@ -39,6 +42,7 @@ class _Waiter:
     prompt: str
     granted: threading.Event = field(default_factory=threading.Event)
     slot: Slot | None = None
+    granted_at: float = 0.0
 
 
 class Slots:
@@ -78,7 +82,7 @@ class Slots:
         with self._lock:
             self._calls.refused += 1
 
-    def count_calls(self) -> dict[str, int]:
+    def count_calls(self) -> dict[str, float]:
         """The counters now."""
         with self._lock:
             self._calls.waiting = len(self._queue)
@@ -97,6 +101,8 @@ class Slots:
                 self._queue.remove(waiter)
                 return
             calls.running -= 1
+            if outcome == "cancelled":
+                calls.cancelled_s += time.perf_counter() - waiter.granted_at
             self._idle.append(waiter.slot)
             self._grant()
 
@@ -105,6 +111,7 @@ class Slots:
             waiter = self._queue.popleft()
             waiter.slot = max(self._idle, key=lambda slot: _likeness(slot.held, waiter.prompt))
             self._idle.remove(waiter.slot)
+            waiter.granted_at = time.perf_counter()
             self._calls.started += 1
             self._calls.running += 1
             self._calls.max_running = max(self._calls.max_running, self._calls.running)
