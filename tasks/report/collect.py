@@ -25,7 +25,7 @@ class Row:
     result: Result | None
     stage: str = "generate"
     paper: str | None = None
-    params: Params = Params()
+    params: Params = field(default_factory=Params)
     layout: int = 1
     llmq: str | None = None
 
