@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cli import cancel, doctor, presets, results, run, simulate, status, submit, watch, worker
+from cli import cancel, doctor, presets, results, retry, run, simulate, status, submit, watch, worker
 from worker_agent.errors import LLMQError
 
 UNREACHABLE = {"broker", "unknown_run"}
@@ -38,7 +38,7 @@ def main() -> None:
     """
 
 
-for module in (run, submit, watch, status, results, cancel, presets, worker, doctor, simulate):
+for module in (run, submit, watch, status, results, retry, cancel, presets, worker, doctor, simulate):
     for command in module.COMMANDS:
         main.add_command(command)
 

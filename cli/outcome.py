@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,42 @@ import click
 
 if TYPE_CHECKING:
     from cli.progress import Progress
+    from tasks.request import Asked
     from tasks.session import Session
+    from tasks.submit import Submitted
+
+
+def enqueue(
+    work: "Session",
+    asked: "Asked",
+    outputs: Sequence[Path],
+    progress: "Progress",
+    begun: str,
+    *,
+    fresh: bool,
+) -> "Submitted":
+    """Submit what was asked and say so (`begun`: the word for a new run). Answers in JSONL outputs that are
+    there from before count as earlier ones."""
+    from tasks.onfile import OnFile
+    from tasks.submit import Submitted, submit
+
+    def start(one: Submitted) -> None:
+        progress.note(("goes on with" if one.continued else begun) + f" run {one.run_id}")
+
+    with closing(OnFile(path for path in outputs if path.suffix.lower() == ".jsonl")) as on_file:
+        started = submit(
+            work.ledger,
+            work.texts,
+            asked.manifest,
+            asked.files,
+            fresh=fresh,
+            on_file=on_file,
+            on_start=start,
+            on_wait=progress.note,
+        )
+    if started.reused:
+        progress.note(f"{started.reused} answers of earlier runs are reused (--fresh asks again)")
+    return started
 
 
 def follow_to_end(work: "Session", run_id: str, outputs: Sequence[Path], progress: "Progress") -> list[Path]:

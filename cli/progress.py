@@ -89,9 +89,16 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Something worth a line of its own, said once."""
-        if text not in self._said and not self._quiet:
+        if text not in self._said:
             self._said.add(text)
-            (self._bar.console.print if self._bar else _say)(text)
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """A line of its own, each time."""
+        if self._bar:
+            self._bar.console.print(text, markup=False, highlight=False)
+        elif not self._quiet:
+            _say(text)
 
     def show(self, view: "View") -> None:
         if self._bar:

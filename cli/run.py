@@ -13,7 +13,6 @@ from cli.options import json_option, output_option, to_asked, work_options
 if TYPE_CHECKING:
     from tasks.request import Asked
     from tasks.settings import Settings
-    from tasks.submit import Submitted
     from worker_agent.config import Host
 
 
@@ -86,39 +85,24 @@ def _run(
     fresh: bool,
     as_json: bool,
 ) -> int:
-    from cli.outcome import follow_to_end, say_outcome, write_outputs
+    from cli.outcome import enqueue, follow_to_end, say_outcome, write_outputs
     from cli.progress import Progress
     from tasks.fleet import workers
     from tasks.session import session
-    from tasks.submit import submit
 
-    with session(settings, patient=True) as work, Progress(quiet=as_json) as progress:
+    with Progress(quiet=as_json) as progress, session(settings, patient=True, say=progress.say) as work:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop: as with Ctrl-C
-        begun: list[str] = []
-
-        def begin(one: "Submitted") -> None:
-            begun.append(one.run_id)
-            progress.note(("goes on with" if one.continued else "started") + f" run {one.run_id}")
-
         try:
             with workers(hosts, work.client, settings) as fleet:
                 fleet.wait_up(work.client, progress.note)
                 fleet.check_models(asked.manifest.models)
                 if fleet.down:
                     progress.note(f"left out until they come up: {', '.join(fleet.down)}")
-                started = submit(
-                    work.ledger,
-                    work.texts,
-                    asked.manifest,
-                    asked.files,
-                    fresh=fresh,
-                    on_start=begin,
-                )
+                started = enqueue(work, asked, outputs, progress, "started", fresh=fresh)
                 outputs = outputs or _default_outputs(started.run_id)
                 left = follow_to_end(work, started.run_id, outputs, progress)
         except KeyboardInterrupt:
-            kept = "paused; the answers so far are kept, the same command goes on"
-            progress.note(kept if begun else "stopped; nothing was submitted yet")
+            progress.note("paused; the answers so far are kept, the same command goes on")
             raise
         write_outputs(work, started.run_id, left)
         return say_outcome(work, started.run_id, outputs, as_json=as_json)

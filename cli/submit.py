@@ -32,6 +32,7 @@ def submit(
     llmq submit papers/ --preset research
     llmq submit papers/ -p "List the data sets used." --wait -o results.csv
     """
+    from cli.progress import Progress
     from tasks.report.write import check_outputs
     from tasks.session import session
     from tasks.settings import read_settings
@@ -41,7 +42,7 @@ def submit(
     check_outputs(outputs)
     settings = read_settings({"fleet": fleet})
     asked = to_asked(**work)
-    with session(settings) as on:
+    with Progress(quiet=as_json) as progress, session(settings, patient=wait, say=progress.say) as on:
         if dry_run:
             from cli.forecast import say_forecast
             from tasks.forecast import able_of_records
@@ -49,28 +50,36 @@ def submit(
 
             able = able_of_records(live_hosts(on.client), asked.manifest.models)
             ctx.exit(say_forecast(asked, able, as_json=as_json))
-        ctx.exit(_submit(on, asked, outputs, fresh=fresh, wait=wait, as_json=as_json))
+        ctx.exit(_submit(on, asked, outputs, progress, fresh=fresh, wait=wait, as_json=as_json))
 
 
-def _submit(on: Any, asked: Any, outputs: tuple[Path, ...], *, fresh: bool, wait: bool, as_json: bool) -> int:
-    from cli.progress import Progress
-    from tasks.submit import Submitted
-    from tasks.submit import submit as send
+def _submit(
+    on: Any,
+    asked: Any,
+    outputs: tuple[Path, ...],
+    progress: Any,
+    *,
+    fresh: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    from cli.outcome import enqueue
 
-    with Progress(quiet=as_json) as progress:
-
-        def start(one: Submitted) -> None:
-            progress.note(("goes on with" if one.continued else "enqueued") + f" run {one.run_id}")
-
-        started = send(on.ledger, on.texts, asked.manifest, asked.files, fresh=fresh, on_start=start)
-        _warn_if_nobody(on, started.run_id, progress)
-        if wait:
-            return wait_for_end(on, started.run_id, outputs, progress, as_json=as_json)
+    started = enqueue(on, asked, outputs, progress, "enqueued", fresh=fresh)
+    warn_if_nobody(on, started.run_id, progress)
+    if wait:
+        return wait_for_end(on, started.run_id, outputs, progress, as_json=as_json)
+    progress.stop()
     status = on.runs.status(started.run_id)
     if as_json:
         click.echo(
             json.dumps(
-                {"run_id": started.run_id, "continued": started.continued, "total_tasks": status.total}
+                {
+                    "run_id": started.run_id,
+                    "continued": started.continued,
+                    "total_tasks": status.total,
+                    "reused": started.reused,
+                }
             )
         )
     else:
@@ -92,7 +101,8 @@ def wait_for_end(on: Any, run_id: str, outputs: tuple[Path, ...], progress: Any,
     return say_outcome(on, run_id, outputs, as_json=as_json)
 
 
-def _warn_if_nobody(on: Any, run_id: str, progress: Any) -> None:
+def warn_if_nobody(on: Any, run_id: str, progress: Any) -> None:
+    """Say which of the run's work no live host takes."""
     from cli.progress import model_of
     from tasks.hosts import live_hosts, serving
 

@@ -28,7 +28,7 @@ def watch(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bool
     from tasks.settings import read_settings
 
     check_outputs(outputs)
-    with session(read_settings(), patient=True) as on, Progress(quiet=as_json) as progress:
+    with Progress(quiet=as_json) as progress, session(read_settings(), patient=True, say=progress.say) as on:
         ctx.exit(wait_for_end(on, on.runs.find(run), outputs, progress, as_json=as_json))
 
 

@@ -1,7 +1,7 @@
 """Following a run from any terminal: how it stands, again and again, and results as they land."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import IO
 from tasks.errors import OutputError
 from tasks.hosts import HostRecord, live_hosts
 from tasks.ledger.ledger import Ledger
+from tasks.onfile import BACKUP
 from tasks.pace import Pace, eta_s
-from tasks.report.collect import Report
+from tasks.report.collect import Report, Row
 from tasks.report.write import line
 from tasks.runs import Runs, Status
 
@@ -51,36 +52,48 @@ def follow(ledger: Ledger, run_id: str, poll_s: float = POLL_S) -> Iterator[View
 
 
 class Landing:
-    """Writes each result to a JSONL file as it lands; the file is whole when the run has ended."""
+    """Writes each result to a JSONL file as it lands; the file is whole when the run has ended. Until then, a
+    file that was there before lies beside it under a name that ends in `~`."""
 
     def __init__(self, runs: Runs, run_id: str, path: Path) -> None:
         self._runs, self._run_id, self._path = runs, run_id, path
-        self._written = 0
+        self._backup = path.with_name(path.name + BACKUP)
+        self._read = 0  # of the list of what has landed
+        self._written: set[str] = set()
         self._out: IO[str] | None = None
 
     def write(self, status: Status, *, last: bool = False) -> None:
         """Append what has landed. Raises OutputError."""
         report = Report(self._runs.manifest(self._run_id), status, self._runs)
         try:
-            if self._out is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._out = self._path.open("w", encoding="utf-8", newline="")
-            while rows := report.landed(self._written):
-                self._out.writelines(line(row) + "\n" for row in rows)
-                self._written += len(rows)
-            if last and status.state == "cancelled":
-                unanswered = (
-                    row
-                    for row in report.rows()
-                    if row.result and row.result.error and row.result.error.type == "cancelled"
-                )
-                self._out.writelines(line(row) + "\n" for row in unanswered)
-            self._out.flush()
+            out = self._out = self._out or self._open()
+            if status.finished < self._read:  # Redis came back with older data
+                self._read = 0
+            while rows := report.landed(self._read):
+                self._append(out, rows)
+                self._read += len(rows)
+            if last and len(self._written) < status.total:  # cancelled, or landed while we looked away
+                self._append(out, (row for row in report.rows() if row.result))
+            out.flush()
+            if last:
+                self._backup.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
                 f"cannot write {self._path}: {error.strerror or error}; the results are kept, write them "
                 f"elsewhere with: llmq results {self._run_id} -o OTHER.jsonl"
             ) from error
+
+    def _open(self) -> IO[str]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._path.is_file() and self._path.stat().st_size:
+            self._path.replace(self._backup)
+        return self._path.open("w", encoding="utf-8", newline="")
+
+    def _append(self, out: IO[str], rows: Iterable[Row]) -> None:
+        for row in rows:
+            if row.item_id not in self._written:
+                self._written.add(row.item_id)
+                out.write(line(row) + "\n")
 
     def close(self) -> None:
         with suppress(OSError):  # what could not be written has been told

@@ -3,7 +3,9 @@ everything back, invitations and texts included."""
 
 from tasks.connection import Client
 from tasks.errors import UnknownRun
+from tasks.intake.plan import key_of
 from tasks.ledger import keys
+from tasks.reuse import KEY_CHARS
 from tasks.runs import PAGE, Runs
 from tasks.work import RETRY_SUFFIX, item_id
 
@@ -46,6 +48,7 @@ def remove(runs: Runs, run_id: str) -> None:
     withdraw(runs, run_id)
     _drop_unacknowledged(runs.ledger.redis, run_id)
     _forget_texts(runs, run_id)
+    _forget_bare_answers(runs, run_id)
     keep(runs, run_id, 0)
 
 
@@ -84,6 +87,19 @@ def _forget_texts(runs: Runs, run_id: str) -> None:
     for first in range(0, len(texts), PAGE):
         if runs.ledger.forget(run_id, texts[first : first + PAGE], known) < 0:
             return
+
+
+def _forget_bare_answers(runs: Runs, run_id: str) -> None:
+    """Where answers to prompts without a paper lie: one key each, unless a later run has the answer too."""
+    client: Client = runs.ledger.redis
+    manifest = runs.manifest(run_id)
+    if not manifest.paperless:
+        return
+    for number, bundle in runs.bundles(run_id):
+        for item in range(len(bundle.prompts)):
+            name = keys.answers(key_of(manifest, bundle, item)[:KEY_CHARS])
+            if client.hvals(name) == [item_id(run_id, number, item)]:
+                client.delete(name)
 
 
 def _papers(runs: Runs, run_id: str) -> set[str]:

@@ -1,7 +1,7 @@
 """What a command needs to work with runs: settings, a Redis that answers and may be trusted, and the
 views of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,13 +28,15 @@ class Session:
 
 
 @contextmanager
-def session(settings: Settings, *, patient: bool = False) -> Iterator[Session]:
+def session(
+    settings: Settings, *, patient: bool = False, say: Callable[[str], None] = lambda _: None
+) -> Iterator[Session]:
     """Raises BrokerUnreachable where no Redis answers, ConfigError where it may drop work. `patient`:
-    once it has answered, wait out its absences."""
+    once it has answered, wait out its absences, and `say` so."""
     with broker(settings) as url:
         client = connect_or_say(url)
         check_policy(client)
-        ledger = Ledger(client, lease_s=settings.lease_s, patient=patient)
+        ledger = Ledger(client, lease_s=settings.lease_s, patient=patient, say=say)
         texts = Texts(connect(url, decode=False), ttl_s=int(settings.result_ttl_days * 86400))
         try:
             yield Session(settings, client, ledger, Runs(ledger), texts)

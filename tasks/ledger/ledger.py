@@ -6,6 +6,7 @@ Redis answers; any other raises BrokerUnreachable.
 """
 
 import json
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 import redis
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     ConnectionError,
     OutOfMemoryError,
@@ -29,9 +31,11 @@ from tasks.errors import BrokerUnreachable
 from tasks.ledger import keys
 from tasks.work import PROTOCOL, Bundle, Entry, Failure, Manifest, Result
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 # It does not answer, or takes no writes now.
 AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+LONG_S, LONGEST_WAIT_S = 0.8, 1.6  # pauses between tries: the first worth a word, the longest
 LONGEST_PAUSE_MS = 9_000  # between two ticks of a steward that is awake; leader TTL < this < lease
 
 
@@ -76,10 +80,19 @@ class Kept:
 
 
 class Ledger:
-    """The scripts by name. `lease_s`: how long a holder that says nothing is trusted."""
+    """The scripts by name. `lease_s`: how long a holder that says nothing is trusted; a `patient` one says
+    when it begins and ends to wait for Redis."""
 
-    def __init__(self, client: Client, *, lease_s: float = 15.0, patient: bool = False) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        lease_s: float = 15.0,
+        patient: bool = False,
+        say: Callable[[str], None] = log.warning,
+    ) -> None:
         self.redis = client
+        self._say = say
         self.lease_ms = int(lease_s * 1000)
         self.closing = Event()  # a patient ledger stops waiting for Redis when this is set
         self._patient = patient
@@ -234,8 +247,9 @@ class Ledger:
         return int(self._run("withdraw", run_id, [most], queue))
 
     def forget(self, run_id: str, papers: Sequence[str], known: Sequence[str]) -> int:
-        """Remove texts, unless there is a run that is not among `known`. Returns how many, or -1."""
-        return int(self._run("forget", run_id, known, *map(keys.text, papers)))
+        """Remove texts, and where answers about them lie, unless there is a run that is not among `known`.
+        Returns how many keys went, or -1."""
+        return int(self._run("forget", run_id, known, *map(keys.text, papers), *map(keys.answers, papers)))
 
     # -- talking to Redis ---------------------------------------------------------------------
 
@@ -254,17 +268,25 @@ class Ledger:
         pause_s = 0.1
         while True:
             try:
-                return ask()
+                answer = ask()
             except redis.RedisError as error:
                 if not _away(error):
                     raise
                 if not self._patient or self.closing.wait(pause_s):
                     raise BrokerUnreachable(f"Redis does not answer: {error}") from error
-                pause_s = min(pause_s * 2, 2.0)
+                if pause_s == LONG_S:
+                    self._say(f"waiting for Redis: {error}")
+                pause_s = min(pause_s * 2, LONGEST_WAIT_S)
+            else:
+                if pause_s > LONG_S:
+                    self._say("Redis answers again")
+                return answer
 
 
 def _away(error: redis.RedisError) -> bool:
     """It does not answer, or takes no writes now. Inside a script, Redis 6 says so in words only."""
+    if isinstance(error, AuthenticationError):  # waiting brings no password
+        return False
     return isinstance(error, AWAY) or any(word in str(error) for word in ("OOM ", "MISCONF", "BUSY "))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from tasks.intake.plan import key_of
 from tasks.runs import Runs, Status
 from tasks.work import Bundle, Failure, Manifest, Params, Result, item_id
 
@@ -28,6 +29,7 @@ class Row:
     params: Params = field(default_factory=Params)
     layout: int = 1
     llmq: str | None = None
+    answer_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Report:
             params=asked.params,
             layout=asked.layout,
             llmq=asked.llmq,
+            answer_key=None if bundle.error else key_of(asked, bundle, item),
         )
 
 

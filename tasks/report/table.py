@@ -26,7 +26,7 @@ FACTS = (
     "reasoning",
 )
 PARAMS = ("max_tokens", "temperature", "seed", "overflow")
-ORIGIN = ("failures", "paper_id", "prompt_sha256", "layout", *PARAMS, "llmq_version")
+ORIGIN = ("failures", "paper_id", "prompt_sha256", "layout", *PARAMS, "llmq_version", "answer_key")
 METRICS = (
     "queue_wait_s",
     "started_at",
@@ -74,6 +74,7 @@ def to_object(row: Row) -> dict[str, Any]:
         "layout": row.layout,
         "params": {name: getattr(row.params, name) for name in PARAMS},
         "llmq_version": row.llmq,
+        "answer_key": row.answer_key,
         "metrics": {name: _rounded(name, result.metrics.get(name)) for name in METRICS} if result else None,
     }
 
@@ -87,7 +88,7 @@ def to_cells(row: Row) -> list[Any]:
     failed = _failures(result)
     origin = [json.dumps(failed) if failed else None, row.paper, _sha256(row.prompt_template), row.layout]
     metrics = [_rounded(name, result.metrics.get(name)) if result else None for name in METRICS]
-    return [_cell(value) for value in (*head, *facts, *origin, *params, row.llmq, *metrics)]
+    return [_cell(value) for value in (*head, *facts, *origin, *params, row.llmq, row.answer_key, *metrics)]
 
 
 def _outcome(result: Result | None) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from tasks.invite import Invitation, envelope, invite
 from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger, new_token
 from tasks.lifetime import keep, remove, settle, withdraw
+from tasks.reuse import kept
 from tasks.runs import Runs
 from tasks.steward import Steward
 from tasks.submit import submit
@@ -55,7 +56,8 @@ class Bench:
             assert claim
             for item in claim.items:
                 result = Result(item_id(run_id, claim.number, item), "a", 1, answer="An answer. " * 20)
-                self.ledger.commit(claim, item, result, None)
+                place = kept(self.runs.manifest(run_id), claim.bundle, item, result, TTL_S)
+                self.ledger.commit(claim, item, result, None, place)
 
     def stored(self) -> dict[str, str]:
         """Every key that there is, with its type."""

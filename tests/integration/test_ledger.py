@@ -1,7 +1,9 @@
 """The ledger's rules, each against a real Redis."""
 
+import json
 import time
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 import redis
@@ -12,6 +14,7 @@ from tasks.intake.prompts import Prompt
 from tasks.ledger import keys
 from tasks.ledger.ledger import Claim, Ledger, new_token
 from tasks.lifetime import remove
+from tasks.recent import RecentCommits
 from tasks.runs import Runs
 from tasks.work import Bundle, Entry, Failure, Manifest, Params, Result, item_id, queue_of
 
@@ -359,3 +362,166 @@ def test_a_patient_ledger_waits(redis_url: str) -> None:
     ledger.closing.set()
     with pytest.raises(BrokerUnreachable):
         ledger.cancel("r1")
+
+
+def test_an_item_is_a_suspect_only_once_it_is_asked(ledger: Ledger) -> None:
+    """A holder that dies while its bundle still waits for a slot blames no item."""
+    start(ledger, bundle())
+    waiting = claim(ledger)
+    assert waiting
+    wait_for_lease(ledger)
+    second = claim(ledger, "b")
+    assert second
+    assert (second.suspect, second.deaths) == (None, 0)
+    assert ledger.begin(second, "b", 0) == "held"
+    wait_for_lease(ledger)
+    third = claim(ledger, "c")
+    assert third
+    assert (third.suspect, third.deaths) == (0, 1)
+
+
+def test_suspects_do_not_share_a_host(ledger: Ledger) -> None:
+    """Two bundles whose holder died are not held by one host at a time: one of them may be the reason, and
+    the other must not die with it again. Bundles above suspicion are granted beside a suspect."""
+    start(ledger, bundle("a.txt"), bundle("b.txt"), bundle("c.txt"))
+    both = [claim(ledger, number=n) for n in (0, 1)]
+    for held in both:
+        assert held
+        ledger.begin(held, "a", 0)
+    assert ledger.reap("a", "another incarnation") == 2
+    first = claim(ledger, "b", number=0)
+    second = claim(ledger, "b", number=1)
+    assert first
+    assert first.deaths == 1
+    assert second
+    assert (second.number, second.deaths) == (2, 0)
+    assert claim(ledger, "b", number=1) is None
+    elsewhere = claim(ledger, "c", number=1)
+    assert elsewhere
+    assert elsewhere.number == 1
+    ledger.commit(first, 0, answer(first, 0), 1)
+    ledger.release(elsewhere)
+    assert claim(ledger, "b", number=1), "what is committed clears the first"
+
+
+def test_a_lent_bundle_has_two_who_try(ledger: Ledger, runs: Runs) -> None:
+    """Another host takes a lent bundle and asks the lent item last; the lender's answer counts if it comes
+    first, and ends its part."""
+    start(ledger, bundle())
+    lender = claim(ledger)
+    assert lender
+    assert ledger.begin(lender, "a", 0) == "held"
+    assert ledger.lend(lender, 0) == "lent"
+    assert claim(ledger, "a") is None, "not to the lender's own host"
+    assert ledger.renew([lender], "a") == ["lent"]
+    helper = claim(ledger, "b")
+    assert helper
+    assert helper.items == (1, 2, 0)
+    assert ledger.renew([lender, helper], "b") == ["lent", "held"]
+    assert ledger.commit(lender, 0, answer(lender, 0), 1) == ("first", "lost")
+    assert ledger.commit(helper, 1, answer(helper, 1, host="b"), 2) == ("first", "held")
+    assert ledger.commit(helper, 2, answer(helper, 2, host="b"), 0) == ("first", "done")
+    assert runs.status("r1").state == "done"
+
+
+def test_a_lender_that_is_overtaken_hears_of_it(ledger: Ledger) -> None:
+    """Once somebody else has answered the lent item, the lender's renewal says lost."""
+    start(ledger, bundle())
+    lender = claim(ledger)
+    assert lender
+    ledger.lend(lender, 0)
+    helper = claim(ledger, "b")
+    assert helper
+    ledger.commit(helper, 0, answer(helper, 0, "quick"), 1)
+    assert ledger.renew([lender], "a") == ["lost"]
+    assert ledger.commit(lender, 0, answer(lender, 0, "slow"), 1) == ("late", "lost")
+
+
+def test_a_lender_whom_nobody_helps_goes_on(ledger: Ledger, runs: Runs) -> None:
+    """A lent bundle that nobody took is the lender's again with its next answer; if the lender dies, it is
+    due as it was."""
+    start(ledger, bundle(), bundle("b.txt"))
+    lender = claim(ledger)
+    assert lender
+    ledger.lend(lender, 0)
+    assert ledger.commit(lender, 0, answer(lender, 0), 1) == ("first", "held")
+    assert runs.status("r1").held == 1
+    ledger.lend(lender, 1)
+    assert runs.status("r1").held == 0
+    ahead = claim(ledger, "b", number=7)
+    assert ahead
+    assert ahead.number == 1, "what nobody tries goes first"
+    helper = claim(ledger, "b", number=7)
+    assert helper
+    assert (helper.number, helper.items) == (0, (2, 1))
+
+
+def test_a_lender_that_fails_gives_its_try_back(ledger: Ledger, runs: Runs) -> None:
+    """The failure is counted, whoever holds the bundle by then, and nobody loses it."""
+    start(ledger, bundle())
+    lender = claim(ledger)
+    assert lender
+    ledger.lend(lender, 0)
+    helper = claim(ledger, "b")
+    assert helper
+    assert ledger.release(lender, elsewhere_s=30, item=0, failure=FAILURE) == "released"
+    assert ledger.renew([lender], "a") == ["lost"]
+    ledger.release(helper)
+    third = claim(ledger, "b")
+    assert third
+    assert third.failures == {0: (FAILURE,)}
+    assert third.items == (0, 1, 2)
+
+
+def test_known_results_come_with_the_plan(ledger: Ledger, runs: Runs) -> None:
+    """An entry's known items have results as soon as it is added and are not asked; an entry of which all is
+    known is owed by nobody."""
+    ledger.create(manifest(), "same", "me", fresh=False)
+    whole, part = bundle("a.txt"), bundle("b.txt")
+
+    def known(number: int, *items: int) -> tuple[tuple[int, Result], ...]:
+        return tuple((n, Result(item_id("r1", number, n), "z", 1, answer="old")) for n in items)
+
+    ledger.add("r1", "me", 2, 0, [Entry(whole, QUEUE, known(0, 0, 1, 2)), Entry(part, QUEUE, known(1, 1))])
+    ledger.submitted("r1", "me")
+    status = runs.status("r1")
+    assert (status.successful, status.by_host, status.waiting) == (4, {"z": 4}, {QUEUE: 1})
+    left = claim(ledger)
+    assert left
+    assert (left.number, left.items) == (1, (0, 2))
+    ledger.commit(left, 0, answer(left, 0), 2)
+    assert ledger.commit(left, 2, answer(left, 2), None) == ("first", "done")
+    assert runs.status("r1").state == "done"
+
+
+def test_recent_commits_are_made_again(ledger: Ledger, redis_client: redis.Redis) -> None:
+    """Redis comes back without the last results: those of a moment ago are committed again, older ones not
+    sent twice."""
+    start(ledger, bundle())
+    held = claim(ledger)
+    assert held
+    recent = RecentCommits(ledger)
+    assert recent.met("first start") == 0
+    assert recent.commit(held, 0, answer(held, 0), 1) == ("first", "held")
+    redis_client.delete(keys.result("r1-0-0"), keys.done("r1"))
+    redis_client.hset(keys.bundle_prefix("r1") + "0", "left", 3)
+    redis_client.hset(keys.counts("r1"), "successful", 0)
+    assert recent.met("first start") == 0, "the same Redis forgets nothing"
+    assert recent.met("second start") == 1
+    assert redis_client.exists(keys.result("r1-0-0"))
+    assert Runs(ledger).status("r1").successful == 1
+    recent.met("second start")
+    assert recent.met("third start") == 0, "what two renewals have confirmed is let go"
+
+
+def test_times_are_those_of_redis(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose clock is an hour off dates its results by the clock of Redis."""
+    start(ledger, bundle())
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
+    held = claim(ledger)
+    assert held
+    ledger.commit(held, 0, answer(held, 0), 1)
+    row = json.loads(ledger.redis.get(keys.result("r1-0-0")))
+    done_at = datetime.fromisoformat(row["date_done"]).timestamp()
+    assert abs(done_at - real()) < 5
