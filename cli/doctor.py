@@ -12,7 +12,7 @@ from cli.options import json_option
 if TYPE_CHECKING:
     from tasks.doctor import Examined, Finding
 
-GOOD, BAD = "✓", "✗"
+GOOD, WARNING, BAD = "✓", "!", "✗"
 
 
 @click.command(short_help="Is everything in order?")
@@ -59,7 +59,8 @@ def engine_here(ctx: click.Context) -> None:
 
 def _print(findings: "list[Finding]", examined: "list[Examined]") -> None:
     for finding in findings:
-        click.echo(f"{GOOD if finding.ok else BAD} {finding.what}: {finding.detail}")
+        mark = BAD if not finding.ok else WARNING if finding.advice else GOOD
+        click.echo(f"{mark} {finding.what}: {finding.detail}")
         _advise(finding.advice)
     for host in examined:
         took = f"{host.seconds:.1f} s" if host.seconds is not None else "-"

@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.objects import cached_property
 
 from tasks.broker import running_url
@@ -28,6 +29,8 @@ class Fleet(Celery):
         self.conf.update(broker_url=redis_url, result_backend=redis_url)
 
 
+# By scheme and not by `broker_transport`, which would make kombu forget that rediss:// means TLS.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:Transport"))
 app = Fleet("llmq")
 app.config_from_object("tasks.celeryconfig")
 with suppress(ConfigError):  # whoever starts a worker hears of it in a line of its own

@@ -2,6 +2,7 @@
 
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a worker outlives any outage of Redis
+broker_channel_error_retry = True  # and a Redis that is full or a replica when it connects again
 broker_transport_options = {
     "queue_order_strategy": "priority",  # BRPOP in the order given: a retry queue before its queue
     "socket_timeout": 30,

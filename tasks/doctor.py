@@ -11,6 +11,8 @@ from tasks.broker import broker, check_policy, masked
 from tasks.connection import Client, connect_or_say
 from tasks.errors import BrokerUnreachable
 from tasks.hosts import HostRecord, live_hosts
+from tasks.junk import all_junk
+from tasks.ledger import keys
 from tasks.livehost import LiveHost
 from tasks.settings import Settings
 from worker_agent.completion import Limits, Request
@@ -35,7 +37,7 @@ DISTRIBUTION = "llmq-fleet"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `advice`: what to do, where something is wrong."""
+    """One thing looked at. `advice`: what to do, where something is wrong, or to be known of (`ok`)."""
 
     what: str
     ok: bool
@@ -86,6 +88,7 @@ def redis_findings(settings: Settings) -> Iterator[Finding]:
             version = client.info("server")["redis_version"]
             yield Finding("redis", True, f"{version} at {masked(url)}")
             yield _policy(client)
+            yield from _junk(client)
     except BrokerUnreachable as error:
         yield Finding(
             "redis",
@@ -102,6 +105,20 @@ def _policy(client: Client) -> Finding:
         text, _, command = str(error).partition(" Set it with: ")
         return Finding("redis eviction", False, text, f"set it with: {command}")
     return Finding("redis eviction", True, "noeviction")
+
+
+def _junk(client: Client) -> Iterator[Finding]:
+    """Nothing is broken where a worker set a message aside, but somebody writes into the queues."""
+    if there := all_junk(client):
+        newest = there[0]
+        seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(newest.seen_ms / 1000))
+        count = f"{len(there)} message{'s' if len(there) > 1 else ''} set aside"
+        yield Finding(
+            "junk",
+            True,
+            f"{count}, the newest at {seen} from {newest.queue}: {newest.reason}",
+            f"look with: redis-cli LRANGE {keys.JUNK} 0 -1; forget with: redis-cli DEL {keys.JUNK}",
+        )
 
 
 def records(settings: Settings) -> dict[str, HostRecord]:

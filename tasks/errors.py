@@ -17,6 +17,7 @@
     ├── BrokerUnreachable        Redis does not answer                             retryable
     ├── UnknownRun               no such run, or the word fits several
     ├── SubmissionStopped        the run was cancelled, or another command goes on submitting it
+    ├── BadMessage               what lies in a queue is no invitation
     └── ProtocolMismatch         written by another version of llmq
 """
 
@@ -112,6 +113,12 @@ class SubmissionStopped(LLMQError):
     """The run was cancelled, or another command goes on submitting it."""
 
     kind = "stopped"
+
+
+class BadMessage(LLMQError):
+    """What lies in a queue is no invitation; the message says why."""
+
+    kind = "junk"
 
 
 class ProtocolMismatch(LLMQError):

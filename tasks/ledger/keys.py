@@ -31,6 +31,7 @@ Beside runs:
     llmq:steward             string  the leading worker
     llmq:tick                hash    the steward's last tick, and until when it expires nothing
     llmq:cancelled           channel runs, as they are cancelled
+    llmq:junk                list    the newest 100 messages that were no invitations, set aside
     llmq:paused              channel "look <host>": it was paused or resumed; "shut <host>": its calls end now
 
 Kombu's, where invitations lie; a run's leave them when it has ended or is removed:
@@ -48,6 +49,7 @@ CANCELLED = "llmq:cancelled"
 HOSTS = "llmq:hosts"
 DRAINED = "llmq:drained"
 PAUSED = "llmq:paused"
+JUNK = "llmq:junk"
 
 # As common.lua has them: the member of a run's set that says more bundles are coming, and where scores
 # stop being bundle numbers (due) and start being milliseconds.
