@@ -1,8 +1,8 @@
 """kombu's Redis transport, where it meets what others may put into Redis or Redis may refuse.
 
-Four methods differ from kombu's, each by what happens when something is wrong: a message is looked at
-before anything decodes it, and a write that Redis refuses (it is full, or a replica for the moment) costs
-no worker. The ledger makes a message that is lost, doubled or late harmless; that is why it may be dropped.
+Its methods differ from kombu's only in what happens when something is wrong: a message is looked at before
+anything decodes it, and a write that Redis refuses (it is full, or a replica for the moment) costs no
+worker. The ledger makes a message that is lost, doubled or late harmless; that is why it may be dropped.
 """
 
 import logging
@@ -100,11 +100,22 @@ class Channel(kombu_redis.Channel):
         return False
 
     def refused(self, refusal: redis.ResponseError) -> None:
-        """Redis is a replica for the moment, a queue is no list, ...: ask again soon, say it once."""
+        """Redis is a replica for the moment, a queue is no list, ...: ask again soon."""
         self._resume_at = time.monotonic() + REFUSED_PAUSE_S
-        if str(refusal) != self._refusal:
-            log.warning("Redis gives no messages now: %s", refusal)
-        self._refusal = str(refusal)
+        self._say_once(refusal)
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """kombu asks every second, and would log a traceback every second."""
+        try:
+            super().maybe_refresh_binding_expiry()
+        except redis.ResponseError as refusal:
+            self._say_once(refusal)
+
+    def _say_once(self, refusal: redis.ResponseError) -> None:
+        reason = str(refusal).rsplit("caused error: ")[-1]
+        if reason != self._refusal:
+            log.warning("Redis refuses the consumer: %s", reason)
+        self._refusal = reason
 
     def _get_client(self) -> Any:
         return partial(Waiting, self)
