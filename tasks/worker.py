@@ -52,6 +52,8 @@ class NoBroker(CannotStart):
 class FleetWorker(Worker):
     """Celery's worker with the queues, slots and name of its host."""
 
+    told_to_stop = False
+
     def __init__(
         self,
         app: Any = None,
@@ -98,11 +100,14 @@ class FleetWorker(Worker):
 
     def on_close(self) -> None:
         """Celery stops, for whatever reason: claim no more, give running requests their time."""
+        if self.told_to_stop:
+            self.exitcode = self.serving.exit_code  # Celery has an error for Ctrl-C
         self.serving.stop(float(os.environ.get("LLMQ_GRACE_S", GRACE_S)))
         super().on_close()
 
     def _hurry_next_time(self, **_: Any) -> None:
         """The first signal has come (Celery calls this from within): the second ends the grace."""
+        self.told_to_stop = True
 
         def hurry(*_: Any) -> None:
             for number in ASKED_TO_STOP:

@@ -128,3 +128,23 @@ def test_hosts_that_are_gone_are_forgotten(client: Client) -> None:
     client.delete(keys.host("box"))
     assert hosts.live_hosts(client) == []
     assert client.smembers(keys.HOSTS) == set()
+
+
+def test_a_worker_that_was_silent_leaves_the_record_of_a_newcomer(client: Client) -> None:
+    """Renewal writes a record that has ended again, and never over another live worker's."""
+    hosts.enter(client, record("first"))
+    client.delete(keys.host("box"))
+    assert hosts.renew(client, record("first")).beat == 1
+    assert [one.incarnation for one in hosts.live_hosts(client)] == ["first"]
+    client.delete(keys.host("box"))
+    hosts.enter(client, record("second"))
+    with pytest.raises(HostTaken, match="'box' has another worker now"):
+        hosts.renew(client, record("first"))
+    assert hosts.live_hosts(client) == [record("second")]
+
+
+def test_a_record_of_the_dead_does_not_stop_the_living(client: Client) -> None:
+    """Redis may come back with what a predecessor on this machine said."""
+    client.set(keys.host("box"), record("first", pid=dead_pid()).to_json())
+    hosts.renew(client, record("second"))
+    assert [one.incarnation for one in hosts.live_hosts(client)] == ["second"]
