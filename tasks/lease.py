@@ -1,7 +1,10 @@
-"""What this worker holds: leases renewed while an engine works, calls stopped when a lease is lost."""
+"""What this worker holds: leases renewed while an engine works, calls stopped when a lease is lost.
+
+A thread that is stuck must not keep its bundle for ever: its lease is not renewed.
+"""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Lock
@@ -10,6 +13,9 @@ from tasks.ledger.ledger import Claim, Ledger
 from worker_agent.engines.dial import Call, clock
 
 log = logging.getLogger(__name__)
+
+CALL_GRACE_S = 60.0  # beyond the silence that a call itself allows its engine
+BETWEEN_CALLS_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +41,13 @@ class Asking:
 
 class Held:
     """A claimed bundle and the engine call it waits for, if any. `stopped`: it is ours no longer. `lent`:
-    others may take it while this worker still tries one item; `overtaken`: one of them was faster."""
+    others may take it while this worker still tries one item; `overtaken`: one of them was faster. While
+    `waits` says so, its thread has a good reason to do nothing."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, waits: Callable[[], bool] = lambda: False) -> None:
         self.claim = claim
+        self._waits = waits
+        self._moved_at = clock()
         self.stopped = Event()
         self.lent = False
         self.overtaken = False
@@ -57,10 +66,25 @@ class Held:
         finally:
             with self._lock:
                 self.asking = None
+                self._moved_at = clock()
+
+    @property
+    def stuck(self) -> bool:
+        """Its thread has shown no progress for longer than it may."""
+        with self._lock:
+            if self.asking:
+                return self.asking.call.too_silent_s > CALL_GRACE_S
+            if self._waits():
+                self._moved_at = clock()
+            return clock() - self._moved_at > BETWEEN_CALLS_S
 
     def stop(self) -> None:
         """Work no further on this bundle; a running engine call ends at once."""
         self.stopped.set()
+        self.shut_call()
+
+    def shut_call(self) -> None:
+        """A running engine call ends at once."""
         with self._lock:
             if self.asking:
                 self.asking.call.cancel()
@@ -89,9 +113,9 @@ class Holdings:
         return len(self._held)
 
     @contextmanager
-    def holding(self, claim: Claim) -> Iterator[Held]:
-        """Within, the claim's lease is renewed."""
-        held = Held(claim)
+    def holding(self, claim: Claim, waits: Callable[[], bool] = lambda: False) -> Iterator[Held]:
+        """Within, the claim's lease is renewed, unless its thread is stuck."""
+        held = Held(claim, waits)
         with self._lock:
             self._held[claim.token] = held
         try:
@@ -104,14 +128,20 @@ class Holdings:
         with self._lock:
             return list(self._held.values())
 
-    def renew(self) -> None:
-        """One round trip for all leases. Raises redis errors: ask again soon."""
-        held = self.all()
+    def renew(self) -> int:
+        """One round trip for all leases but those of stuck threads; returns how many these are. Raises redis
+        errors: ask again soon."""
+        stuck = [one for one in self.all() if one.stuck]
+        for one in stuck:
+            log.warning("bundle %s-%s is stuck; its lease ends", one.claim.run_id, one.claim.number)
+            one.shut_call()
+        held = [one for one in self.all() if one not in stuck]
         answers = self._ledger.renew([one.claim for one in held], self._host_id) if held else []
         for one, answer in zip(held, answers, strict=True):
             if answer not in ("held", "lent"):
                 log.info("bundle %s-%s is %s", one.claim.run_id, one.claim.number, answer)
                 one.lost()
+        return len(stuck)
 
     def stop_run(self, run_id: str) -> None:
         """A run was cancelled."""

@@ -4,6 +4,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from tasks.hosts import HostRecord, ServedModel
@@ -13,11 +15,13 @@ from worker_agent.breaker import Breaker
 from worker_agent.completion import EngineState, ModelState
 from worker_agent.config import Host, ModelName
 from worker_agent.detect import connect
-from worker_agent.engines.base import Engine
+from worker_agent.engines.base import LOAD_S, Engine
 from worker_agent.errors import EngineError, EngineUnavailable, ModelNotFound
 from worker_agent.machine import machine_id
 
 log = logging.getLogger(__name__)
+
+LOAD_GRACE_S = 60.0  # beyond the time an engine has to load a model
 
 
 class LiveHost:
@@ -35,6 +39,7 @@ class LiveHost:
         self._ready: dict[str, ModelState] = {}
         self._gone: set[str] = set()  # models that the engine said it does not have
         self._look_at = 0.0
+        self._loads, self._load_began = 0, 0.0
         self._lock = threading.Lock()
         self.look()
 
@@ -75,9 +80,26 @@ class LiveHost:
         """Make the engine ready for `model`, once, and know its window. Raises EngineError."""
         ready = self._ready.get(model.local)
         if ready is None:
-            ready = self.engine.prepare(model.local, self.host.context_length)
+            with self._preparing():
+                ready = self.engine.prepare(model.local, self.host.context_length)
             self._ready[model.local] = ready
         return replace(model, window=self.host.context_length or ready.window, digest=ready.digest)
+
+    @property
+    def loading(self) -> bool:
+        """The engine makes a model ready, which may take it minutes (one at a time, others wait)."""
+        with self._lock:
+            return bool(self._loads) and time.monotonic() - self._load_began < LOAD_S + LOAD_GRACE_S
+
+    @contextmanager
+    def _preparing(self) -> Iterator[None]:
+        with self._lock:
+            self._loads, self._load_began = self._loads + 1, time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._loads, self._load_began = self._loads - 1, time.monotonic()
 
     def withdraw(self, name: str | None) -> None:
         """The engine says it has no such model: offer it no more until a probe finds it."""

@@ -79,6 +79,7 @@ class Serving:
         self._commits = RecentCommits(self._ledger)
         self._stopping, self._graceless, self._left = (threading.Event() for _ in range(3))
         self._renew_now = threading.Event()
+        self._stuck_at: float | None = None  # since when every slot is
         self._record = self.live.record()
         self._carrier = Carrier(
             live=self.live,
@@ -114,7 +115,7 @@ class Serving:
             )
             if claim is None:
                 return "nothing due"
-            with self._holdings.holding(claim) as held:
+            with self._holdings.holding(claim, lambda: not seat.sitting or self.live.loading) as held:
                 return self._carrier.carry(held, seat)
 
     def enter(self) -> None:
@@ -200,7 +201,7 @@ class Serving:
         self.slots.slots = self.live.slots  # an engine that was away says how many only now
         try:
             self._commits.met(str(self._ledger.redis.info("server")["run_id"]))
-            self._holdings.renew()
+            self._end_if_stuck(self._holdings.renew())
             self._look_whether_paused()
             self.live.busy = self.slots.taken if self.live.drained else self.slots.sitting
             record = replace(self.live.record(), beat=self._record.beat)
@@ -210,10 +211,20 @@ class Serving:
                 self._fail(str(error))
         except redis.RedisError as error:
             log.warning("waiting for Redis: %s", error)
+            self._stuck_at = None  # threads that wait for it are not
             return 1.0
         if self._stopping.is_set() or (self.live.drained and self.live.busy):
             return SOON_S
         return min(self._settings.lease_s, hosts.TTL_S) / 3
+
+    def _end_if_stuck(self, stuck: int) -> None:
+        """Where no slot can work any more, another process has to: the supervisor starts one."""
+        if stuck < self.slots.slots:
+            self._stuck_at = None
+            return
+        self._stuck_at = self._stuck_at or time.monotonic()
+        if time.monotonic() - self._stuck_at > 2 * self._settings.lease_s and not self.exit_code:
+            self._fail(f"every slot of {self.live.host.id} is stuck")
 
     def _look_whether_paused(self) -> None:
         """Only the renewing thread looks: what it writes into the record is then what holds."""

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -180,19 +181,50 @@ def test_a_worker_that_wakes_up_leaves_the_host_to_the_newcomer(room: Room) -> N
     assert newcomer.poll() is None
 
 
+STUCK = """
+import sys, time
+import tasks.carry, tasks.lease, tasks.settings
+tasks.lease.BETWEEN_CALLS_S, tasks.settings.LEAST_LEASE_S = 1.0, 0.0
+tasks.carry.answer = lambda *_: time.sleep(600)
+from tasks.worker import work
+sys.exit(work(loglevel="INFO"))
+"""
+
+
+def test_a_stuck_slot_keeps_neither_its_bundle_nor_its_worker(room: Room) -> None:
+    """A thread that shows no progress loses its bundle to another host; where every slot is stuck, the worker
+    ends with an error, so that whoever watches over it starts another."""
+    sims = {name: room.simulator(name, "openai", slots=1) for name in ("imac", "pi")}
+    room.fleet(dict(sims))
+    which = {"LLMQ_FLEET": str(room.folder / "fleet.toml"), "LLMQ_HOST": "imac", "LLMQ_LEASE_S": "2"}
+    stuck = room.up(sys.executable, "-c", STUCK, log="worker-imac.log", **which)
+    assert room.llmq("submit", str(room.papers(1)), *TWO).returncode == 0
+    wait_until(lambda: held(room), 10, "the slot is stuck")
+    room.worker("pi")
+    assert stuck.wait(20) == 1
+    assert "every slot of imac is stuck" in room.said("worker-imac.log")
+    all_answered(room, 2)
+    assert {row["host"] for row in room.results()} == {"pi"}
+
+
 def test_a_host_gets_another_worker_whatever_its_master_is_doing(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that dies is replaced while the block that owns it is busy with something else."""
+
+    def ready() -> int:
+        return room.said("home/logs/worker-imac.log").count(" ready.")
+
     one_host(room, service_s=0.1)
     monkeypatch.setenv("LLMQ_REDIS_URL", room.environ["LLMQ_REDIS_URL"])
     monkeypatch.setenv("LLMQ_HOME", str(room.folder / "home"))
     client = connect(room.environ["LLMQ_REDIS_URL"])
     with workers(read_fleet(Path(room.folder / "fleet.toml")), client, read_settings()) as fleet:
         fleet.wait_up(client)
+        wait_until(lambda: ready() == 1, 10, "it is up")
         first = room.record("imac")["pid"]
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: room.record("imac").get("pid", first) != first, 25, "another worker")
-        wait_until(lambda: room.said("home/logs/worker-imac.log").count(" ready.") == 2, 10, "it is up")
+        wait_until(lambda: ready() == 2, 10, "it is up")
     assert fleet.workers["imac"].ended
     assert room.record("imac") == {}

@@ -28,6 +28,7 @@ class Call:
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
+        self.heard(self.begun_at, self.limits.connect_s + self.limits.first_token_s)
 
     @property
     def cancelled(self) -> bool:
@@ -44,6 +45,15 @@ class Call:
         """Raises CallCancelled if somebody cancelled."""
         if self.cancelled:
             raise CallCancelled("cancelled")
+
+    def heard(self, at: float, allowed_s: float) -> None:
+        """The call got on at the instant `at`, and may now be silent for `allowed_s`."""
+        self._heard_at, self._allowed_s = at, allowed_s
+
+    @property
+    def too_silent_s(self) -> float:
+        """For how long it has been silent beyond what it may: above a moment only if its thread is stuck."""
+        return clock() - self._heard_at - self._allowed_s
 
     def hold(self, sock: socket.socket | None) -> None:
         """Remember the socket that `cancel` has to shut down."""

@@ -82,6 +82,7 @@ class Reply:
         self._url, self._sock, self._call = url, sock, call
         self._wire = _Wire(sock, url)
         self._wire.wait(sent.at, call.limits.first_token_s, awaited)
+        call.heard(sent.at, call.limits.first_token_s)
         self._response = http.client.HTTPResponse(cast(socket.socket, self._wire))
         self._response.begin()
         self.sent = replace(sent, headers_ms=(self._wire.at - sent.at) * 1000)
@@ -93,6 +94,7 @@ class Reply:
         if self._call.first_token_at is None:
             self._call.first_token_at = at
         self._wire.wait(at, self._call.limits.between_tokens_s, "further token")
+        self._call.heard(at, self._call.limits.between_tokens_s)
 
     def lines(self) -> Iterator[tuple[bytes, float]]:
         """Each line without its end, with the instant at which its first byte arrived."""
