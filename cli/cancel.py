@@ -3,6 +3,7 @@
 import click
 
 from cli.options import json_option
+from cli.screen import echo
 
 
 @click.command(short_help="Stop a run; what it has answered is kept.")
@@ -25,9 +26,9 @@ def cancel(run: str, as_json: bool) -> None:
         owed = on.ledger.cancel(run_id)
         withdraw(on.runs, run_id)
     if as_json:
-        click.echo(json.dumps({"run_id": run_id, "cancelled": owed >= 0}))
+        echo(json.dumps({"run_id": run_id, "cancelled": owed >= 0}))
     else:
-        click.echo(f"run {run_id} is cancelled" if owed >= 0 else f"run {run_id} had already ended")
+        echo(f"run {run_id} is cancelled" if owed >= 0 else f"run {run_id} had already ended")
 
 
 @click.command(short_help="Remove a run and its results.")
@@ -52,7 +53,7 @@ def rm(run: str, yes: bool) -> None:
         if not yes:
             click.confirm(f"remove run {one.run_id} with {one.finished} results?", abort=True)
         remove(on.runs, one.run_id)
-    click.echo(f"run {one.run_id} is removed")
+    echo(f"run {one.run_id} is removed")
 
 
 COMMANDS = (cancel, rm)

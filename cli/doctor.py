@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import json_option
+from cli.screen import echo
 
 if TYPE_CHECKING:
     from tasks.doctor import Examined, Finding
@@ -38,9 +39,7 @@ def doctor(ctx: click.Context, fleet: Path | None, as_json: bool) -> None:
     redis_answers = not any(one.what == "redis" and not one.ok for one in findings)
     examined = list(checks.examine_all(hosts, checks.records(settings) if redis_answers else {}))
     if as_json:
-        click.echo(
-            json.dumps({"findings": [asdict(f) for f in findings], "hosts": [asdict(h) for h in examined]})
-        )
+        echo(json.dumps({"findings": [asdict(f) for f in findings], "hosts": [asdict(h) for h in examined]}))
     else:
         _print(findings, examined)
     healthy = all(f.ok for f in findings) and all(h.ok for h in examined) and bool(examined)
@@ -60,15 +59,15 @@ def engine_here(ctx: click.Context) -> None:
 def _print(findings: "list[Finding]", examined: "list[Examined]") -> None:
     for finding in findings:
         mark = BAD if not finding.ok else WARNING if finding.advice else GOOD
-        click.echo(f"{mark} {finding.what}: {finding.detail}")
+        echo(f"{mark} {finding.what}: {finding.detail}")
         _advise(finding.advice)
     for host in examined:
         took = f"{host.seconds:.1f} s" if host.seconds is not None else "-"
-        click.echo(f"{GOOD if host.ok else BAD} {host.id}  {host.address}  load {host.load}  {took}")
-        click.echo(f"    {_about(host)}")
+        echo(f"{GOOD if host.ok else BAD} {host.id}  {host.address}  load {host.load}  {took}")
+        echo(f"    {_about(host)}")
         _advise(host.note)
         _advise(host.advice)
-    click.echo(f"Healthy hosts {sum(host.ok for host in examined)}/{len(examined)}")
+    echo(f"Healthy hosts {sum(host.ok for host in examined)}/{len(examined)}")
     if not examined:
         _advise("no fleet file and no engine on this machine: start an LLM server, or write a fleet.toml")
 
@@ -83,7 +82,7 @@ def _about(host: "Examined") -> str:
 
 def _advise(advice: str) -> None:
     if advice:
-        click.echo(f"    -> {advice}")
+        echo(f"    -> {advice}")
 
 
 COMMANDS = (doctor, engine_here)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import click
+from cli.screen import echo
 
 if TYPE_CHECKING:
     from tasks.forecast import Able, PaperForecast
@@ -28,17 +28,17 @@ def say_forecast(asked: "Asked", hosts: "Sequence[Able]", *, as_json: bool) -> i
             "hosts": [asdict(host) for host in hosts],
             "files_skipped": list(asked.manifest.skipped),
         }
-        click.echo(json.dumps(head | {"rows": [asdict(row) for row in rows]}))
+        echo(json.dumps(head | {"rows": [asdict(row) for row in rows]}))
         return 1 if bad else 0
     for row in rows:
-        click.echo(f"{row.name}: {_verdict(row, split, bool(hosts))}")
+        echo(f"{row.name}: {_verdict(row, split, bool(hosts))}")
     for prompt in asked.manifest.prompts:
-        click.echo(f"prompt {prompt.name}: {prompt.template.splitlines()[0][:100]}")
+        echo(f"prompt {prompt.name}: {prompt.template.splitlines()[0][:100]}")
     for skipped in asked.manifest.skipped:
-        click.echo(f"skipped {skipped}")
+        echo(f"skipped {skipped}")
     tokens = sum(row.tokens for row in rows)
     who = ", ".join(f"{host.id} (window {host.window or 'unknown'})" for host in hosts) or "no live host yet"
-    click.echo(f"{len(rows)} papers, {items} items, about {tokens} tokens of paper; by {who}")
+    echo(f"{len(rows)} papers, {items} items, about {tokens} tokens of paper; by {who}")
     return 1 if bad else 0
 
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 from cli import cancel, doctor, presets, results, retry, run, simulate, status, submit, watch, worker
+from cli.screen import echo
 from worker_agent.errors import LLMQError
 
 UNREACHABLE = {"broker", "unknown_run"}
@@ -19,10 +20,10 @@ class Doors(click.Group):
         try:
             return super().invoke(ctx)
         except LLMQError as error:
-            click.echo(f"llmq: {error}", err=True)
+            echo(f"llmq: {error}", err=True)
             ctx.exit(3 if error.kind in UNREACHABLE else 2)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            echo("interrupted", err=True)
             ctx.exit(130)
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+from cli.screen import echo
 
 if TYPE_CHECKING:
     from cli.progress import Progress
@@ -94,15 +94,15 @@ def say_outcome(work: "Session", run_id: str, outputs: Sequence[Path], *, as_jso
 
     summary = report(work.runs, run_id).summary()
     if as_json:
-        click.echo(json.dumps(summary | {"outputs": [str(path) for path in outputs]}))
+        echo(json.dumps(summary | {"outputs": [str(path) for path in outputs]}))
     else:
-        click.echo(_sentence(summary))
+        echo(_sentence(summary))
         for path in outputs:
-            click.echo(f"results: {path}")
+            echo(f"results: {path}")
         if not outputs:
-            click.echo(f"results: llmq results {run_id} -o results.json")
+            echo(f"results: llmq results {run_id} -o results.json")
         if summary["failed"]:
-            click.echo(f"what failed, and why: llmq results {run_id} --failed")
+            echo(f"what failed, and why: llmq results {run_id} --failed")
     return 1 if summary["failed"] else 0
 
 

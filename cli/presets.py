@@ -5,6 +5,7 @@ import json
 import click
 
 from cli.options import json_option
+from cli.screen import echo
 
 
 @click.command(short_help="Named lists of prompts.")
@@ -33,14 +34,14 @@ def presets(name: str | None, as_json: bool) -> None:
         except InputError as error:  # one broken file does not hide the others
             if name:
                 raise
-            click.echo(f"{one}: cannot be read: {error}", err=True)
+            echo(f"{one}: cannot be read: {error}", err=True)
     if as_json:
-        click.echo(json.dumps([asdict(preset) for preset in chosen]))
+        echo(json.dumps([asdict(preset) for preset in chosen]))
         return
     for preset in chosen:
-        click.echo(f"{preset.name}: {preset.description} ({len(preset.prompts)} prompts)")
+        echo(f"{preset.name}: {preset.description} ({len(preset.prompts)} prompts)")
         for prompt in preset.prompts if name else ():
-            click.echo(f"  {prompt.name}: {prompt.template}")
+            echo(f"  {prompt.name}: {prompt.template}")
 
 
 COMMANDS = (presets,)

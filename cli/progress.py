@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import click
+from cli.screen import echo, plain
 
 if TYPE_CHECKING:
     from tasks.follow import View
@@ -96,9 +96,9 @@ class Progress:
     def say(self, text: str) -> None:
         """A line of its own, each time."""
         if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(plain(text), markup=False, highlight=False)
         elif not self._quiet:
-            _say(text)
+            echo(text, err=True)
 
     def show(self, view: "View") -> None:
         if self._bar:
@@ -106,7 +106,7 @@ class Progress:
         elif not self._quiet and (view.status.ended or time.monotonic() >= self._next_line):
             self._next_line = time.monotonic() + PLAIN_EVERY_S
             rest = describe(view)
-            _say(f"{counts(view)}{' · ' if rest else ''}{rest}")
+            echo(f"{counts(view)}{' · ' if rest else ''}{rest}", err=True)
 
     def _draw(self, view: "View") -> None:
         status = view.status
@@ -118,7 +118,7 @@ class Progress:
             total=status.total or None,
             completed=status.finished,
             failed=failed,
-            rest=describe(view),
+            rest=plain(describe(view)),
         )
 
 
@@ -142,7 +142,3 @@ def _bar() -> Any:
         console=Console(stderr=True),
         expand=True,
     )
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

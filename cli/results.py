@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import json_option, output_option, run_argument
+from cli.screen import echo
 
 if TYPE_CHECKING:
     from tasks.report.collect import Row
@@ -39,7 +40,7 @@ def results(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bo
         rows = made.failed_rows if failed else made.rows
         for path in outputs:
             write(made, rows, path)
-            click.echo(f"results: {path}", err=True)
+            echo(f"results: {path}", err=True)
         if as_json:
             write_json(made, rows(), sys.stdout)
         elif not outputs:
@@ -58,20 +59,20 @@ def _print_failed(rows: "Iterable[Row]") -> None:
                 row.prompt_name
             )
     for (file, reason), prompts in reasons.items():
-        click.echo(f"{file} ({', '.join(prompts)}): {reason}")
+        echo(f"{file} ({', '.join(prompts)}): {reason}")
     if not reasons:
-        click.echo("nothing failed", err=True)
+        echo("nothing failed", err=True)
 
 
 def _print(rows: "Iterable[Row]") -> None:
     for row in rows:
         where = f"{row.file or '-'} · {row.prompt_name}"
         if row.result is None:
-            click.echo(f"{where}: not yet")
+            echo(f"{where}: not yet")
         elif row.result.error:
-            click.echo(f"{where}: FAILED {row.result.error.type}: {row.result.error.message}")
+            echo(f"{where}: FAILED {row.result.error.type}: {row.result.error.message}")
         else:
-            click.echo(f"{where} ({row.result.host}, {row.result.model}):\n{row.result.answer}\n")
+            echo(f"{where} ({row.result.host}, {row.result.model}):\n{row.result.answer}\n")
 
 
 COMMANDS = (results,)

@@ -2,6 +2,8 @@
 
 import click
 
+from cli.screen import echo
+
 
 @click.command(short_help="Serve a simulated engine.")
 @click.option("--profile", default="laptop", show_default=True, help="A built-in profile, or a TOML file.")
@@ -25,7 +27,7 @@ def simulate(profile: str, seed: int, port: int, bind: str) -> None:
         port=port,
         host=bind,
         seed=seed,
-        on_ready=lambda url: click.echo(f"{chosen.name} ({chosen.wire}) at {url}"),
+        on_ready=lambda url: echo(f"{chosen.name} ({chosen.wire}) at {url}"),
     )
 
 

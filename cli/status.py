@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cli.options import json_option, run_argument
+from cli.screen import echo
 
 
 @click.command(short_help="How a run stands, and what it waits for.")
@@ -32,17 +33,17 @@ def status(run: str, as_json: bool) -> None:
             "hosts": [asdict(h) for h in view.hosts],
             "waiting_for": view.waiting_for(),
         }
-        click.echo(json.dumps(fields))
+        echo(json.dumps(fields))
         return
     one = view.status
-    click.echo(f"run {one.run_id}{f' ({one.name})' if one.name else ''}: {one.state}, {counts(view)}")
+    echo(f"run {one.run_id}{f' ({one.name})' if one.name else ''}: {one.state}, {counts(view)}")
     if one.cut:
-        click.echo(f"{one.cut} answers cut at --max-tokens")
+        echo(f"{one.cut} answers cut at --max-tokens")
     for host in view.hosts:
         load = f"{host.busy}/{host.slots} slots at work" + (", paused" if host.drained else "")
-        click.echo(f"  {host.id}: {one.by_host.get(host.id, 0)} items, {load}")
+        echo(f"  {host.id}: {one.by_host.get(host.id, 0)} items, {load}")
     if not one.ended and (rest := describe(view)):
-        click.echo(rest)
+        echo(rest)
 
 
 @click.command(short_help="All runs this Redis knows.")
@@ -59,12 +60,12 @@ def runs(as_json: bool) -> None:
     with session(read_settings()) as on:
         statuses = [on.runs.status(run_id) for run_id in on.runs.ids()]
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in statuses]))
+        echo(json.dumps([asdict(one) for one in statuses]))
         return
     for one in statuses:
-        click.echo(_line(one))
+        echo(_line(one))
     if not statuses:
-        click.echo("no runs yet; start one: llmq run papers/", err=True)
+        echo("no runs yet; start one: llmq run papers/", err=True)
 
 
 def _line(one: Any) -> str:

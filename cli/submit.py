@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cli.options import json_option, output_option, to_asked, work_options
+from cli.screen import echo
 
 
 @click.command(short_help="Enqueue a run and print its id.")
@@ -72,7 +73,7 @@ def _submit(
     progress.stop()
     status = on.runs.status(started.run_id)
     if as_json:
-        click.echo(
+        echo(
             json.dumps(
                 {
                     "run_id": started.run_id,
@@ -83,8 +84,8 @@ def _submit(
             )
         )
     else:
-        click.echo(started.run_id)
-        click.echo(f"{status.total} items; follow: llmq watch {started.run_id}", err=True)
+        echo(started.run_id)
+        echo(f"{status.total} items; follow: llmq watch {started.run_id}", err=True)
     return 0
 
 

@@ -202,7 +202,9 @@ class Carrier:
             blame_host=elsewhere or self._engine_failed(error),
             failures=len(turn.failures),
         )
-        failure = Failure(self.live.host.id, error.kind, str(error)[:MESSAGE_CHARS], verdict.counted)
+        failure = Failure(
+            self.live.host.id, error.kind, self.live.told(error)[:MESSAGE_CHARS], verdict.counted
+        )
         if verdict.ends:
             return self._end(turn, failure)
         self.ledger.release(

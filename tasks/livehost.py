@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from tasks.hosts import HostRecord, ServedModel
 from tasks.patience import Patience
@@ -130,7 +131,12 @@ class LiveHost:
         with self._lock:
             if absent:
                 self._ready.clear()  # who comes back may have forgotten what it had loaded
-            return self.breaker.failed(time.monotonic(), str(error), absent=absent)
+            return self.breaker.failed(time.monotonic(), self.told(error), absent=absent)
+
+    def told(self, error: Exception) -> str:
+        """What may leave this machine of an error: the host's name stands for its address."""
+        url = self.host.url.rstrip("/")
+        return str(error).replace(url, self.host.id).replace(urlsplit(url).netloc, self.host.id)
 
     def probe_if_due(self) -> bool:
         """Ask a host that takes no work whether it is back. Says whether anything changed."""
@@ -143,7 +149,7 @@ class LiveHost:
             self._gone.clear()
             answered, reason = bool(self.models), "no model to answer with"
         except EngineError as error:
-            answered, reason = False, str(error)
+            answered, reason = False, self.told(error)
         with self._lock:
             self.breaker.probed(time.monotonic(), answered=answered, reason=reason)
         return answered

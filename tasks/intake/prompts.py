@@ -19,7 +19,7 @@ SYSTEM = (
 )
 _PLACEHOLDER = re.compile(r"\{(content|filename)\}")
 _TRAILING_CONTENT = re.compile(r"[\s:]*\{content\}\s*\Z")
-_PAPER_TAG = re.compile(r"<(?=\s*/?\s*paper\s*>)", re.IGNORECASE)
+_PAPER_TAG = re.compile(r"<(?=\s*/?\s*paper\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

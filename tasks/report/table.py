@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from tasks.report.collect import Row
 from tasks.work import Result
 
-# What a spreadsheet would run as a formula (OWASP: CSV injection).
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet would run as a formula (OWASP: CSV injection), also in the full-width forms that some
+# take for the same.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 HEAD = ("file", "prompt_name", "model", "host", "success", "response", "error_type", "error_message")
 FACTS = (
@@ -122,8 +125,14 @@ def _rounded(name: str, value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return "'" + value
     if isinstance(value, bool):
         return str(value).lower()
-    return value
+    return _tame(value) if isinstance(value, str) else value
+
+
+def _tame(text: str) -> str:
+    """A text that stays in its cell: line ends of one kind, for a lone CR ends a row in some readers;
+    no control characters, no formula, and nothing that UTF-8 cannot write."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _CONTROLS.sub("\ufffd", text).encode("utf-8", "backslashreplace").decode()
+    return "'" + text if text.lstrip(" ").startswith(FORMULA_STARTS) else text

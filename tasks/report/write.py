@@ -13,6 +13,11 @@ from tasks.errors import InputError, OutputError
 from tasks.report.collect import Report, Row
 from tasks.report.table import COLUMNS, to_cells, to_object
 
+# JSON escapes the other commands to a terminal itself; the text is the same to whoever parses it.
+ESCAPED = {
+    code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
 
 def check_outputs(paths: Iterable[Path]) -> None:
     """Before any work: every suffix is known and every folder takes a file. Raises InputError that
@@ -53,7 +58,7 @@ def _replace(path: Path, fill: Callable[[IO[str]], None]) -> None:
 
 def write_json(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
     """The summary with all results, streamed."""
-    head = json.dumps(report.summary(), ensure_ascii=False, indent=1)
+    head = _json(report.summary(), indent=1)
     out.write(head.removesuffix("\n}") + ',\n "results": [')
     for number, row in enumerate(rows):
         out.write(("," if number else "") + "\n  " + line(row))
@@ -72,9 +77,13 @@ def write_csv(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
 
 def line(row: Row) -> str:
     """One result as one line of JSON."""
+    return _json(to_object(row))
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, ensure_ascii=False, indent=indent).translate(ESCAPED)
     # Lone surrogates (from file names) cannot be written as UTF-8; ASCII escapes carry them.
-    text = json.dumps(to_object(row), ensure_ascii=False)
-    return text if _encodable(text) else json.dumps(to_object(row))
+    return text if _encodable(text) else json.dumps(value, indent=indent)
 
 
 WRITERS: dict[str, Callable[[Report, Iterable[Row], IO[str]], Any]] = {

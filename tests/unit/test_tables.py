@@ -1,8 +1,19 @@
 """Columns and cells of the result tables."""
 
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
 from tasks.measures import measures
 from tasks.report.collect import Row
 from tasks.report.table import COLUMNS, METRICS, to_cells, to_object
+from tasks.report.write import line, write_csv
 from tasks.work import Failure, Result
 from worker_agent.completion import Completion, Counts, Timing
 
@@ -47,3 +58,75 @@ def test_a_failure_is_no_answer() -> None:
     failed = to_object(row(Result("r-0-0", "a", 4, error=Failure("a", "timeout", "silent for 600 s"))))
     assert (failed["success"], failed["response"]) == (False, None)
     assert failed["error"] == {"type": "timeout", "message": "silent for 600 s"}
+
+
+HOSTILE = [
+    "=cmd|' /C calc'!A0.txt",
+    "+1+1",
+    "-2+3",
+    "@SUM(1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1",
+    "\r\n=1",
+    "\uff1d1",
+    "\uff20x",
+    'quo"te',
+    "semi;colon",
+    "a,b",
+    "a\nfile,prompt_name,model\n=1",
+    "a\r=1",
+    'x","=1+1',
+    "\x00nul",
+    "\x1b]0;owned\x07",
+    "\x9b31m",
+    "../../x.pdf",
+    "\ud800 half",
+    "\u202egpj",
+    "",
+]
+
+
+def hostile_row(text: str) -> Row:
+    """The text in every place that a stranger can fill."""
+    failure = Failure(text, text, text)
+    made = Result("r-0-0", text, 2, text, text, None, text, text, text, text, failures=(failure,))
+    made = replace(made, finish_reason=text, reused_from=text, metrics={"started_at": text})
+    return Row("r-0-0", text, text, text, text, made)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_hostile_text_stays_in_its_cell(text: str, failed: bool) -> None:
+    """As names, answers, messages and hosts: one row, the same columns, no formula, no controls."""
+    one = hostile_row(text)
+    if failed:
+        error = Failure(text, text, text)
+        one = replace(one, result=replace(one.result, answer=None, error=error))  # type: ignore[type-var]
+    out = io.StringIO(newline="")
+    write_csv(None, [one, one], out)  # type: ignore[arg-type]
+    written = out.getvalue().encode().decode()  # as UTF-8, strictly
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", written)
+    head, *rows = csv.reader(io.StringIO(written, newline=""), strict=True)
+    assert [len(cells) for cells in (head, *rows)] == [len(COLUMNS)] * 3
+    assert not [
+        cell for cells in rows for cell in cells if re.match(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]", cell)
+    ]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_json_keeps_a_hostile_text_and_shows_none_of_its_commands(text: str) -> None:
+    """To the letter for whoever parses it; printed, it is one line that commands no terminal."""
+    one = hostile_row(text)
+    written = line(one).encode().decode()
+    assert json.loads(written)["response"]["response"] == text
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", written)
+
+
+def test_every_column_is_explained() -> None:
+    """docs/results.md names each column of the CSV and each key of an entry."""
+    told = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    words: set[str] = {word for code in re.findall(r"`([^`]+)`", told) for word in re.findall(r"\w+", code)}
+    entry: dict[str, Any] = to_object(hostile_row("x"))
+    assert {*COLUMNS, *entry} - words == set()
