@@ -8,7 +8,7 @@ ARGS :=
 export VENV PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock wheels clean
+.PHONY: help install run test chaos check format lock wheels clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ run: install  ## ask the example papers, with the LLM servers of this machine or
 
 test: $(VENV)/.installed-dev  ## the tests (ARGS="-k name" picks some)
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.installed-dev  ## the long fault tests, about half an hour (ARGS="--only kills")
+	@$(BIN)/python tests/fault/chaos.py $(ARGS)
 
 check: $(VENV)/.installed-dev  ## format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .

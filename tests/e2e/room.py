@@ -19,6 +19,7 @@ from tasks.ledger import keys
 
 LLMQ = str(Path(sys.executable).with_name("llmq"))
 CELERY = [sys.executable, "-m", "celery", "-A", "tasks"]
+WORKER = [*CELERY, "worker", "--loglevel", "INFO"]
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
@@ -39,7 +40,7 @@ class Simulator:
     wire: str
     url: str
 
-    def calls(self) -> dict[str, int]:
+    def calls(self) -> dict[str, Any]:
         """Requests as the engine itself counted them."""
         with urllib.request.urlopen(f"{self.url}/simulator/calls", timeout=5) as page:
             return dict(json.load(page))
@@ -104,9 +105,11 @@ class Room:
 
     def worker(self, host_id: str, **environ: str) -> "subprocess.Popen[bytes]":
         """`celery -A tasks worker` for one host of the fleet file, up and consuming."""
-        which = {"LLMQ_FLEET": str(self.folder / "fleet.toml"), "LLMQ_HOST": host_id}
-        command = [*CELERY, "worker", "--loglevel", "INFO"]
-        return self.up(*command, log=f"worker-{host_id}.log", **which, **environ)
+        return self.up(*WORKER, log=f"worker-{host_id}.log", **self.serving(host_id), **environ)
+
+    def serving(self, host_id: str) -> dict[str, str]:
+        """What tells a worker which host of the fleet file it serves."""
+        return {"LLMQ_FLEET": str(self.folder / "fleet.toml"), "LLMQ_HOST": host_id}
 
     def up(self, *command: str, log: str, **environ: str) -> "subprocess.Popen[bytes]":
         """A worker, whichever door it comes through, up and consuming."""
@@ -133,6 +136,7 @@ class Room:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def papers(self, count: int, words: int = 60) -> Path:
+        """Texts whose words tell the paper they stand in; `words` sentences each."""
         folder = self.folder / "papers"
         folder.mkdir(exist_ok=True)
         for n in range(count):

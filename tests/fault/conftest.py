@@ -1,13 +1,16 @@
-"""The room every test here starts with; its Redis is the test's own, to be hurt."""
+"""The room and the stage of the fault tests; the Redis is the test's own, to be hurt."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import RedisServer
 from tests.e2e.room import Room
+from tests.fault.scene import Scene, scene
 
 
 @pytest.fixture
@@ -19,3 +22,14 @@ def room(tmp_path: Path, redis_server: RedisServer) -> Iterator[Room]:
     made = Room(tmp_path, environ)
     yield made
     made.close()
+
+
+@pytest.fixture
+def stage(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[..., Scene]]:
+    """Sets a scene with a Redis of its own; the arguments are those of `scene`."""
+    with ExitStack() as stack:
+
+        def set_scene(**setting: Any) -> Scene:
+            return stack.enter_context(scene(tmp_path, redis_server, **setting))
+
+        yield set_scene
