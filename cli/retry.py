@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from cli.options import json_option, output_option
+from cli.screen import echo
 
 
 @click.command(short_help="Run again only what failed.")
@@ -45,10 +46,10 @@ def retry(
         status = on.runs.status(started.run_id)
     left = status.total - status.finished
     if as_json:
-        click.echo(json.dumps({"run_id": started.run_id, "continued": started.continued, "open": left}))
+        echo(json.dumps({"run_id": started.run_id, "continued": started.continued, "open": left}))
     else:
-        click.echo(started.run_id)
-        click.echo(f"{left} of {status.total} items again; follow: llmq watch {started.run_id}", err=True)
+        echo(started.run_id)
+        echo(f"{left} of {status.total} items again; follow: llmq watch {started.run_id}", err=True)
 
 
 COMMANDS = (retry,)
