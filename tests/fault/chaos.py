@@ -23,7 +23,9 @@ from benchmarks.room import Figure, say
 from tasks.embedded import find_server
 from tests.conftest import RedisServer
 from tests.fault.clocks import clocks, faketime, wrong_clock
+from tests.fault.engines import bad_engine
 from tests.fault.kills import kills
+from tests.fault.poison import poison
 from tests.fault.scene import Scene, scene
 from tests.fault.silence import partition, silent, sleep, slow_redis
 from tests.fault.storms import broker_loss, everything
@@ -42,6 +44,7 @@ class Scenario:
 def scenarios() -> list[Scenario]:
     """All of them, in the order they are played."""
     four = {"hosts": 4, "slots": 3, "service_s": 0.3}
+    five = {"hosts": 5, "slots": 2, "service_s": 0.5}
     three = {"hosts": 3, "slots": 2, "service_s": 0.5}
     return [
         Scenario("kills", partial(kills, papers=2000, at_least=50, most_twice=1.0), four),
@@ -55,6 +58,12 @@ def scenarios() -> list[Scenario]:
         Scenario("broker-loss-cut", partial(broker_loss, papers=200, down_s=(5.0,), lost_s=1.0), three),
         Scenario("sleep", partial(sleep, papers=150, for_s=60.0), three),
         Scenario("slow-redis", partial(slow_redis, papers=100), three | {"hosts": 2}),
+        Scenario("engine-hangs", partial(bad_engine, papers=300, fault="hang"), five),
+        Scenario("engine-stalls", partial(bad_engine, papers=300, fault="stall"), five),
+        Scenario("engine-500", partial(bad_engine, papers=150, fault="500"), five),
+        Scenario("engine-drops", partial(bad_engine, papers=150, fault="drop"), five),
+        Scenario("poison-kills", partial(poison, papers=60, how="kill"), three),
+        Scenario("poison-freezes", partial(poison, papers=60, how="freeze"), three),
         *_clocks(),
     ]
 

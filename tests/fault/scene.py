@@ -34,6 +34,7 @@ class Scene:
     staff: Staff
     watch: Watch
     service_s: float
+    slots: int
     dice: Random
     run_id: str = ""
     items: int = 0
@@ -48,7 +49,7 @@ class Scene:
         called when the run is there and nothing is in a queue yet."""
         folder = self.room.papers(papers, SENTENCES)
         asked = [word for n in range(prompts) for word in ("-p", f"Question {n}?")]
-        command = self.room.start(LLMQ, "submit", str(folder), *asked, log="submit.log")
+        command = self.room.start(LLMQ, "submit", str(folder), "--fresh", *asked, log="submit.log")
         wait_until(lambda: self.client.scard(keys.OPEN), 30, "the run is there")
         as_it_begins()
         assert command.wait(120) == 0, self.room.said("submit.log")
@@ -177,7 +178,7 @@ def scene(
         }
         room.fleet(dict(sims), **{name: {"slots": slots} for name in names})
         staff = Staff(room, {name: dict(environ) for name, environ in names.items()})
-        yield Scene(room, server, room.redis(), sims, staff, watch, service_s, Random(seed))
+        yield Scene(room, server, room.redis(), sims, staff, watch, service_s, slots, Random(seed))
     finally:
         watch.close()
         room.close()
