@@ -109,6 +109,7 @@ def say_outcome(work: "Session", run_id: str, outputs: Sequence[Path], *, as_jso
 def _sentence(summary: dict[str, Any]) -> str:
     parts = [f"{summary['successful']} of {summary['total_tasks']} answered"]
     failed = summary["failed"] - summary["cancelled"]
+    parts += [f"{summary['reused']} of them by earlier runs"] if summary["reused"] else []
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{summary['cancelled']} cancelled"] if summary["cancelled"] else []
     parts += [f"{summary['cut']} cut at --max-tokens"] if summary["cut"] else []

@@ -15,7 +15,8 @@ PAGE = 500
 @dataclass(frozen=True, slots=True)
 class Status:
     """How a run stands. `state`: submitting, incomplete (its submission broke off), open, done or
-    cancelled. `waiting`: bundles by queue; `by_host`: items finished there."""
+    cancelled. `reused`: answers of earlier runs; `waiting`: bundles by queue; `by_host`: items finished
+    there."""
 
     run_id: str
     name: str | None
@@ -27,6 +28,7 @@ class Status:
     successful: int
     failed: int
     cut: int
+    reused: int
     held: int
     waiting: dict[str, int]
     by_host: dict[str, int]
@@ -111,6 +113,7 @@ class Runs:
             successful=tally.get("successful", 0),
             failed=tally.get("failed", 0),
             cut=tally.get("cut", 0),
+            reused=tally.get("reused", 0),
             held=tally.get("held", 0),
             waiting={
                 k.removeprefix("waiting:"): n for k, n in tally.items() if k.startswith("waiting:") and n > 0

@@ -78,6 +78,7 @@ class Report:
             "failed": status.total - status.successful if status.ended else status.failed,
             "cancelled": status.total - status.finished if status.state == "cancelled" else 0,
             "cut": status.cut,
+            "reused": status.reused,
             "success_rate": round(100 * status.successful / status.total, 2) if status.total else 0.0,
             "total_time_seconds": round(seconds, 3),
             "tasks_per_second": round(status.successful / seconds, 4) if seconds > 0 else 0.0,

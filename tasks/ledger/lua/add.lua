@@ -17,6 +17,7 @@ local function settle(n, known)
   for _ = 1, tonumber(known) do
     local item, outcome, cut, host, result = take(), take(), take(), take(), take()
     file_result(n, item, result, outcome, cut, host)
+    if outcome == 'successful' then redis.call('HINCRBY', counts, 'reused', 1) end
   end
 end
 
