@@ -14,6 +14,7 @@ import redis
 from tasks import hosts, overdue, pause
 from tasks.carry import Carrier
 from tasks.connection import connect
+from tasks.errors import BrokerUnreachable
 from tasks.hosts import HostRecord, HostTaken
 from tasks.invite import Invitation
 from tasks.lease import Holdings
@@ -126,6 +127,8 @@ class Serving:
         taken_back = self._ledger.reap(self.live.host.id, self.live.incarnation)
         if taken_back:
             log.info("took back %d bundles that a dead predecessor held", taken_back)
+            with suppress(redis.RedisError, BrokerUnreachable):
+                self._steward.tick()  # the predecessor may have led: nobody else invites for them yet
         for once in (self._warm, self._end):
             threading.Thread(target=once, name=once.__name__, daemon=True).start()
         for loop in (self._renew, self._probe, self._listen, self._watch):

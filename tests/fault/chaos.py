@@ -47,7 +47,7 @@ def scenarios() -> list[Scenario]:
     five = {"hosts": 5, "slots": 2, "service_s": 0.5}
     three = {"hosts": 3, "slots": 2, "service_s": 0.5}
     return [
-        Scenario("kills", partial(kills, papers=2000, at_least=50, most_twice=1.0), four),
+        Scenario("kills", partial(kills, papers=2400, times=60, most_twice=1.0), four),
         Scenario("killed-for-good", partial(silent, papers=100, how="kill"), three),
         Scenario("frozen", partial(silent, papers=100, how="freeze"), three),
         Scenario("cut-off", partial(silent, papers=100, how="cut"), three),

@@ -7,13 +7,13 @@ BETWEEN_S = (3.0, 5.0)
 END_S = 900.0
 
 
-def kills(scene: Scene, *, papers: int, at_least: int, most_twice: float) -> list[Figure]:
-    """SIGKILL of a random worker every few seconds while there is work; each is started anew at once."""
+def kills(scene: Scene, *, papers: int, times: int, most_twice: float) -> list[Figure]:
+    """SIGKILL of a random worker every few seconds, mid-run; each is started anew at once."""
     scene.submit(papers)
     scene.staff.start()
     left = scene.items
     scene.wait(lambda: scene.landed > scene.items // 50, 60, "work is under way")
-    while scene.left > scene.items // 20:
+    while scene.left > scene.items // 20 and scene.staff.faults["kill"] < times:
         scene.keep()
         scene.pause(scene.dice.uniform(*BETWEEN_S))
         if victim := scene.staff.pick(scene.dice):
@@ -22,9 +22,9 @@ def kills(scene: Scene, *, papers: int, at_least: int, most_twice: float) -> lis
             scene.watch.struck(victim)
     scene.finish(END_S)
     return [
-        Figure("kills", scene.staff.faults["kill"], least=at_least),
+        Figure("kills", scene.staff.faults["kill"], least=times),
         Figure("items left at the last kill", left, least=1),
-        *redelivery(scene, most_s=10.0, least=at_least),
+        *redelivery(scene, most_s=10.0, least=times),
         *scene.outcome(most_twice=most_twice),
     ]
 

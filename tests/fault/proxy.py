@@ -63,6 +63,10 @@ class Proxy:
         self._server.close()
         for link in self._links:
             self._reset(link)
+        pumps = asyncio.all_tasks() - {asyncio.current_task()}
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
     def _reset(self, link: Link) -> None:
         link.dead = True

@@ -11,6 +11,7 @@ from tests.fault.scene import Scene
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 Stage = Callable[..., Scene]
+THREE = {"hosts": 3, "slots": 2, "service_s": 0.5}
 
 
 def hold(figures: list[Figure]) -> None:
@@ -20,4 +21,49 @@ def hold(figures: list[Figure]) -> None:
 
 def test_kills(stage: Stage) -> None:
     """A worker is killed every few seconds and started anew: its bundles run again within 10 s."""
-    hold(kills(stage(hosts=4, slots=2, service_s=0.3), papers=160, at_least=6, most_twice=3.0))
+    hold(kills(stage(hosts=4, slots=2, service_s=0.3), papers=160, times=6, most_twice=3.0))
+
+
+def test_killed_for_good(stage: Stage) -> None:
+    """A worker dies and nobody starts it anew: what it held runs elsewhere within 20 s."""
+    hold(silent(stage(**THREE), papers=50, how="kill"))
+
+
+def test_partition(stage: Stage) -> None:
+    """A worker is cut off from Redis while its engine answers: its bundles run elsewhere within 20 s, its
+    late answers are ignored, and it takes work again by itself when the network is back."""
+    hold(partition(stage(**THREE), papers=75, for_s=20.0))
+
+
+def test_sleep(stage: Stage) -> None:
+    """A busy and an idle worker sleep: what the one held and the message that the other was handed are made
+    good, the second results are ignored, and both work again when they wake."""
+    hold(sleep(stage(**THREE), papers=60, for_s=18.0))
+
+
+def test_broker_loss(stage: Stage) -> None:
+    """Redis dies and comes back without its last second: no item is lost, every worker goes on within
+    30 s, and nothing that was there well before changes."""
+    hold(broker_loss(stage(**THREE), papers=60, down_s=(5.0,), lost_s=1.0))
+
+
+def test_everything(stage: Stage) -> None:
+    """A kill, a stop, a sleep, an outage of Redis and an engine that fails, all in one run."""
+    deck = ("kill", "kill", "stop", "freeze", "redis", "500")
+    hold(everything(stage(hosts=4, slots=2, service_s=0.3), papers=160, deck=deck))
+
+
+def test_slow_redis(stage: Stage) -> None:
+    """A worker that is 200 ms away from Redis each way does its share, and nothing happens twice."""
+    hold(slow_redis(stage(hosts=2, slots=2, service_s=0.3), papers=20))
+
+
+def test_wrong_clocks(stage: Stage) -> None:
+    """Two workers whose clocks are 20 minutes apart: items that take longer than a lease run once, and no
+    waiting time is negative."""
+    library = faketime()
+    if library is None:
+        (pytest.fail if os.environ.get("CI") and os.geteuid() == 0 else pytest.skip)("no libfaketime here")
+    hosts = {"ahead": wrong_clock(library, 10), "behind": wrong_clock(library, -10)}
+    setting = {"hosts": hosts, "slots": 4, "service_s": 11.0, "LLMQ_LEASE_S": "10"}
+    hold(clocks(stage(**setting), papers=8, prompts=1))
