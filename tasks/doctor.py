@@ -149,6 +149,7 @@ def examine(host: Host, record: HostRecord | None) -> Examined:
         version=live.state.version,
         models=tuple(model.name for model in live.models),
         simulated=live.state.simulated,
+        note=record.why_not if record and record.drained else "",
     )
     if other := differs(host):
         seen = replace(

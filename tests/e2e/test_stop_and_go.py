@@ -46,9 +46,9 @@ def all_answered(room: Room, items: int) -> None:
 def test_a_paused_host_ends_its_items_and_takes_no_more_until_it_is_resumed(room: Room) -> None:
     """`llmq worker --pause` on the machine itself: what runs is answered, the rest is given back at once, and
     no request is cut; a restart changes nothing; status says why the work waits; --resume goes on."""
-    sim = one_host(room, service_s=1.5)
+    sim = one_host(room, service_s=1.2)
     worker = room.worker("imac")
-    assert room.llmq("submit", str(room.papers(4)), *TWO).returncode == 0
+    assert room.llmq("submit", str(room.papers(3)), *TWO, "-p", "When?", "-p", "Where?").returncode == 0
     running(sim, 2)
 
     asked = room.start(LLMQ, "worker", "--pause", log="pause.log")
@@ -59,7 +59,7 @@ def test_a_paused_host_ends_its_items_and_takes_no_more_until_it_is_resumed(room
     assert held(room) == set()
     calls = sim.calls()
     assert (calls["running"], calls["finished"]) == (0, calls["started"])
-    assert calls["started"] < 8
+    assert calls["started"] < 8, "of the two bundles at work, the rest was given back"
 
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(15) == 0
@@ -76,8 +76,8 @@ def test_a_paused_host_ends_its_items_and_takes_no_more_until_it_is_resumed(room
     resumed = room.llmq("worker", "--resume")
     assert (resumed.returncode, resumed.stdout) == (0, "imac takes work again\n")
     wait_until(lambda: sim.calls()["running"] == 2, 3, "it takes work again at once")
-    all_answered(room, 8)
-    assert sim.calls()["started"] == 8, "nothing ran twice"
+    all_answered(room, 12)
+    assert sim.calls()["started"] == 12, "nothing ran twice"
 
 
 def test_a_pause_that_waited_long_enough_shuts_what_runs(room: Room) -> None:
@@ -121,6 +121,7 @@ def test_which_host_to_pause(room: Room) -> None:
     assert room.llmq("worker", "--pause", LLMQ_REDIS_URL=nowhere).returncode == 3
     assert room.redis().smembers(keys.DRAINED) == set()
     assert room.llmq("worker", "--pause", "--host", "pi").returncode == 0
+    assert "-> paused; `llmq worker --resume --host pi`" in room.llmq("doctor").stdout
     assert room.llmq("worker", "--resume").stdout == "pi takes work again\n", "of two hosts, the paused one"
 
 
