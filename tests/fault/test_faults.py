@@ -1,13 +1,17 @@
 """What happens to machines, in short (`make chaos` is the long form): nothing is lost, nothing changes,
 every item has one result, and the scenario says itself whether the fault was one."""
 
+import os
 from collections.abc import Callable
 
 import pytest
 
 from benchmarks.room import Figure
+from tests.fault.clocks import clocks, faketime, wrong_clock
 from tests.fault.kills import kills
 from tests.fault.scene import Scene
+from tests.fault.silence import partition, silent, sleep, slow_redis
+from tests.fault.storms import broker_loss, everything
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 Stage = Callable[..., Scene]
