@@ -44,7 +44,7 @@ def test_watch_says_that_it_waits(room: Room, redis_server: RedisServer) -> None
 
 def test_an_emptied_redis_loses_no_written_answer(room: Room, redis_server: RedisServer) -> None:
     """Redis is replaced by an empty one in the middle of a run: the command that follows it says that the run
-    is unknown and exits with 3, what its JSONL holds is kept, and the same command again asks only the rest."""
+    is unknown and exits with 3; what its JSONL holds is kept, and the same command asks only the rest."""
     sim = room.simulator("box", "openai", slots=2, service_s=0.3)
     room.fleet({"box": sim}, box={"slots": 2})
     first = room.worker("box")
