@@ -5,9 +5,13 @@ broker_connection_max_retries = None  # a worker outlives any outage of Redis
 broker_channel_error_retry = True  # and a Redis that is full or a replica when it connects again
 broker_transport_options = {
     "queue_order_strategy": "priority",  # BRPOP in the order given: a retry queue before its queue
-    "socket_timeout": 30,
+    # A half-open connection is noticed, not waited on. Celery's events are sent from the loop that also
+    # takes messages, and wait for a dead connection: with 30 s a worker took work again 77 s after a network
+    # that was gone for 40 s came back, with 5 s after 7.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
     "socket_keepalive": True,
-    "health_check_interval": 10,  # a half-open connection is noticed, not waited on
+    "health_check_interval": 5,
     # Redeliveries after the visibility timeout meet a claim that refuses them; sweep them in small bites.
     "unacked_restore_limit": 100,
 }

@@ -25,6 +25,11 @@ FOREIGN_PAUSE_S = 0.2
 UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
 
 
+def _reason(error: redis.RedisError) -> str:
+    """Without the command, of which a pipeline's error has plenty."""
+    return str(error).rsplit("caused error: ", maxsplit=1)[-1]
+
+
 class Waiting(redis.Redis):
     """The client that waits for messages; what it gets, its channel judges first."""
 
@@ -50,16 +55,17 @@ class QoS(kombu_redis.QoS):
         """A worker that dies with an unrecorded message loses it, and the steward invites again."""
         try:
             super().append(message, delivery_tag)
-        except redis.ResponseError as refusal:
-            log.warning("Redis does not record a message: %s", refusal)
+        except redis.RedisError as error:
+            log.warning("no record of a message that is worked on: %s", _reason(error))
             virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """The record of a message that stays is redelivered after the visibility timeout, to no effect."""
+        """The slot is free whatever Redis says; a record that stays there is redelivered after the
+        visibility timeout, to no effect."""
         try:
             super().ack(delivery_tag)
-        except redis.ResponseError as refusal:
-            log.warning("Redis keeps the record of a message: %s", refusal)
+        except redis.RedisError as error:
+            log.warning("the record of a message that is done stays: %s", _reason(error))
             virtual.QoS.ack(self, delivery_tag)
 
     def restore_by_tag(self, tag: bytes, client: Any = None, leftmost: bool = False) -> None:
@@ -112,8 +118,7 @@ class Channel(kombu_redis.Channel):
             self._say_once(refusal)
 
     def _say_once(self, refusal: redis.ResponseError) -> None:
-        reason = str(refusal).rsplit("caused error: ")[-1]
-        if reason != self._refusal:
+        if (reason := _reason(refusal)) != self._refusal:
             log.warning("Redis refuses the consumer: %s", reason)
         self._refusal = reason
 
