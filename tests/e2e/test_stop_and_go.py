@@ -63,6 +63,7 @@ def test_a_paused_host_ends_its_items_and_takes_no_more_until_it_is_resumed(room
 
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(15) == 0
+    followed = room.said("worker-imac.log").count(" succeeded in ")
     room.worker("imac")
     again = json.loads(room.llmq("worker", "--pause", "--json").stdout)
     assert again == {"host": "imac", "paused": True, "holds_nothing": True, "shut": False}
@@ -72,6 +73,7 @@ def test_a_paused_host_ends_its_items_and_takes_no_more_until_it_is_resumed(room
     assert "imac is paused" in said
     wait_until(lambda: room.record("imac")["beat"] >= 2, 15, "it had time to claim")
     assert sim.calls()["started"] == calls["started"]
+    assert room.said("worker-imac.log").count(" succeeded in ") == followed, "no invitation was followed"
 
     resumed = room.llmq("worker", "--resume")
     assert (resumed.returncode, resumed.stdout) == (0, "imac takes work again\n")
@@ -193,19 +195,24 @@ sys.exit(work(loglevel="INFO"))
 
 
 def test_a_stuck_slot_keeps_neither_its_bundle_nor_its_worker(room: Room) -> None:
-    """A thread that shows no progress loses its bundle to another host; where every slot is stuck, the worker
-    ends with an error, so that whoever watches over it starts another."""
-    sims = {name: room.simulator(name, "openai", slots=1) for name in ("imac", "pi")}
-    room.fleet(dict(sims))
+    """A thread that shows no progress loses its bundle to another host, while the worker lives on; where every
+    slot is stuck, the worker ends with an error, so that whoever watches over it starts another."""
+    sims = {name: room.simulator(name, "openai") for name in ("imac", "pi")}
+    room.fleet(dict(sims), imac={"slots": 2})
     which = {"LLMQ_FLEET": str(room.folder / "fleet.toml"), "LLMQ_HOST": "imac", "LLMQ_LEASE_S": "2"}
     stuck = room.up(sys.executable, "-c", STUCK, log="worker-imac.log", **which)
     assert room.llmq("submit", str(room.papers(1)), *TWO).returncode == 0
     wait_until(lambda: held(room), 10, "the slot is stuck")
     room.worker("pi")
+    all_answered(room, 2)
+    assert stuck.poll() is None
+
+    assert room.llmq("worker", "--pause", "--host", "pi").returncode == 0
+    assert room.llmq("submit", "-p", "When?").returncode == 0
     assert stuck.wait(20) == 1
     assert "every slot of imac is stuck" in room.said("worker-imac.log")
-    all_answered(room, 2)
-    assert {row["host"] for row in room.results()} == {"pi"}
+    assert room.llmq("worker", "--resume", "--host", "pi").returncode == 0
+    all_answered(room, 1)
 
 
 def test_a_host_gets_another_worker_whatever_its_master_is_doing(
