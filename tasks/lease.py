@@ -49,6 +49,7 @@ class Held:
         self._waits = waits
         self._moved_at = clock()
         self.stopped = Event()
+        self.abandoned = False  # it was stuck: said once
         self.lent = False
         self.overtaken = False
         self.asking: Asking | None = None
@@ -133,7 +134,9 @@ class Holdings:
         errors: ask again soon."""
         stuck = [one for one in self.all() if one.stuck]
         for one in stuck:
-            log.warning("bundle %s-%s is stuck; its lease ends", one.claim.run_id, one.claim.number)
+            level = logging.DEBUG if one.abandoned else logging.WARNING
+            log.log(level, "bundle %s-%s is stuck; its lease ends", one.claim.run_id, one.claim.number)
+            one.abandoned = True
             one.shut_call()
         held = [one for one in self.all() if one not in stuck]
         answers = self._ledger.renew([one.claim for one in held], self._host_id) if held else []

@@ -195,8 +195,8 @@ sys.exit(work(loglevel="INFO"))
 
 
 def test_a_stuck_slot_keeps_neither_its_bundle_nor_its_worker(room: Room) -> None:
-    """A thread that shows no progress loses its bundle to another host, while the worker lives on; where every
-    slot is stuck, the worker ends with an error, so that whoever watches over it starts another."""
+    """A thread that shows no progress loses its bundle to another host, while the worker lives on; where all
+    slots are stuck, the worker ends with an error, so that whoever watches over it starts another."""
     sims = {name: room.simulator(name, "openai") for name in ("imac", "pi")}
     room.fleet(dict(sims), imac={"slots": 2})
     which = {"LLMQ_FLEET": str(room.folder / "fleet.toml"), "LLMQ_HOST": "imac", "LLMQ_LEASE_S": "2"}
