@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cli.options import json_option
+from cli.screen import echo
 
 
 @click.command(short_help="Serve this machine's engine, or one host of a fleet.")
@@ -83,7 +84,7 @@ def _pause(named: str | None, wait_s: float, *, as_json: bool) -> int:
     def say(text: str) -> None:
         if text not in said:
             said.add(text)
-            click.echo(text, err=True)
+            echo(text, err=True)
 
     settings = read_settings({"host": named})
     with session(settings) as on:
@@ -91,12 +92,12 @@ def _pause(named: str | None, wait_s: float, *, as_json: bool) -> int:
         pause.pause(on.client, host_id)
         empty, shut = pause.wait_empty(on.client, host_id, wait_s, say)
     if as_json:
-        click.echo(json.dumps({"host": host_id, "paused": True, "holds_nothing": empty, "shut": shut}))
+        echo(json.dumps({"host": host_id, "paused": True, "holds_nothing": empty, "shut": shut}))
     elif empty:
         back = "llmq worker --resume" + (f" --host {named}" if named else "")
-        click.echo(f"{host_id} is paused and holds nothing; {back} takes work again")
+        echo(f"{host_id} is paused and holds nothing; {back} takes work again")
     else:
-        click.echo(
+        echo(
             f"{host_id} is paused, and its worker does not let go of what it held; it is taken back when its "
             "lease ends",
             err=True,
@@ -114,9 +115,9 @@ def _resume(named: str | None, *, as_json: bool) -> int:
         host_id = pause.host_to_resume(on.client, settings.host)
         was_paused = pause.resume(on.client, host_id)
     if as_json:
-        click.echo(json.dumps({"host": host_id, "paused": False, "was_paused": was_paused}))
+        echo(json.dumps({"host": host_id, "paused": False, "was_paused": was_paused}))
     else:
-        click.echo(f"{host_id} takes work again" if was_paused else f"{host_id} was not paused")
+        echo(f"{host_id} takes work again" if was_paused else f"{host_id} was not paused")
     return 0
 
 

@@ -13,9 +13,9 @@ def answer_key(
     paper_id: str | None, instruction: str, model: str | None, manifest: Manifest, stage: str
 ) -> str:
     """Everything that decides an answer. Two items with one key may share it."""
-    p = manifest.params
+    p, layout = manifest.params, manifest.layout
     return digest(
-        LAYOUT, paper_id, instruction, model, p.max_tokens, p.temperature, p.seed, p.overflow, stage, None
+        layout, paper_id, instruction, model, p.max_tokens, p.temperature, p.seed, p.overflow, stage, None
     )
 
 

@@ -77,6 +77,13 @@ def test_files_are_named_by_what_they_are():
     assert [path for path in files if path.stem in VAGUE] == []
 
 
+def test_everything_printed_passes_the_printing_edge():
+    """cli/screen.py keeps texts of strangers from commanding the terminal; nothing goes past it."""
+    past = re.compile(r"click\.s?echo|\bprint\(|sys\.std(?:out|err)\.write")
+    files = [path for path in (ROOT / "cli").glob("*.py") if path.name != "screen.py"]
+    assert [path.name for path in files if past.search(path.read_text().replace("console.print(", ""))] == []
+
+
 @pytest.mark.parametrize("name", ["base", "master", "dev", "build", "redis"])
 def test_requirements_are_pinned_with_hashes_and_name_no_index(name):
     """They install from wherever the user's pip installs from, and only what was locked."""
