@@ -5,7 +5,7 @@ from tasks.connection import Client
 from tasks.errors import UnknownRun
 from tasks.intake.plan import key_of
 from tasks.ledger import keys
-from tasks.reuse import KEY_CHARS
+from tasks.reuse import places_of
 from tasks.runs import PAGE, Runs
 from tasks.work import RETRY_SUFFIX, item_id
 
@@ -48,7 +48,7 @@ def remove(runs: Runs, run_id: str) -> None:
     withdraw(runs, run_id)
     _drop_unacknowledged(runs.ledger.redis, run_id)
     _forget_texts(runs, run_id)
-    _forget_bare_answers(runs, run_id)
+    _forget_answers(runs, run_id)
     keep(runs, run_id, 0)
 
 
@@ -89,17 +89,28 @@ def _forget_texts(runs: Runs, run_id: str) -> None:
             return
 
 
-def _forget_bare_answers(runs: Runs, run_id: str) -> None:
-    """Where answers to prompts without a paper lie: one key each, unless a later run has the answer too."""
-    client: Client = runs.ledger.redis
+def _forget_answers(runs: Runs, run_id: str) -> None:
+    """Where this run's answers lie for later runs, unless a later run has them too. Those about papers that
+    went with their texts are gone already."""
     manifest = runs.manifest(run_id)
-    if not manifest.paperless:
-        return
-    for number, bundle in runs.bundles(run_id):
-        for item in range(len(bundle.prompts)):
-            name = keys.answers(key_of(manifest, bundle, item)[:KEY_CHARS])
-            if client.hvals(name) == [item_id(run_id, number, item)]:
-                client.delete(name)
+    for first in range(0, int(runs.ledger.redis.llen(keys.plan(run_id))), PAGE):
+        places = {
+            item_id(run_id, number, item): places_of(bundle, key_of(manifest, bundle, item))
+            for number, bundle in runs.page(run_id, first)
+            for item in range(0 if bundle.error else len(bundle.prompts))
+        }
+        _forget_places(runs.ledger.redis, places)
+
+
+def _forget_places(client: Client, places: dict[str, tuple[str, tuple[str, str]]]) -> None:
+    pipe = client.pipeline(transaction=False)
+    for name, fields in places.values():
+        pipe.hmget(name, fields)
+    found = pipe.execute()
+    for (own, (name, fields)), items in zip(places.items(), found, strict=True):
+        if ours := [field for field, item in zip(fields, items, strict=True) if item == own]:
+            pipe.hdel(name, *ours)
+    pipe.execute()
 
 
 def _papers(runs: Runs, run_id: str) -> set[str]:

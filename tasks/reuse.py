@@ -23,10 +23,16 @@ def kept(manifest: Manifest, bundle: Bundle, item: int, result: Result, ttl_s: i
     return _place(bundle, key_of(manifest, bundle, item), ttl_s, simulated=result.simulated)
 
 
+def places_of(bundle: Bundle, key: str) -> tuple[str, tuple[str, str]]:
+    """Where an answer of this key may lie, a real one and a simulated one: one hash a paper; without a paper,
+    one an answer."""
+    short = key[:KEY_CHARS]
+    return keys.answers(bundle.paper or short), (short, f"{short}:simulated")
+
+
 def _place(bundle: Bundle, key: str, ttl_s: int, *, simulated: bool) -> Kept:
-    """One hash a paper; without a paper, one an answer."""
-    field = key[:KEY_CHARS] + (":simulated" if simulated else "")
-    return Kept(keys.answers(bundle.paper or key[:KEY_CHARS]), field, ttl_s)
+    name, fields = places_of(bundle, key)
+    return Kept(name, fields[simulated], ttl_s)
 
 
 @dataclass(slots=True)

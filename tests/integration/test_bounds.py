@@ -37,10 +37,12 @@ class Bench:
         self.texts = Texts(connect(url, decode=False), ttl_s=TTL_S)
         self._folder = folder
 
-    def submit(self, run_id: str, papers: range = range(5), model: str | None = MODEL) -> str:
+    def submit(
+        self, run_id: str, papers: range = range(5), model: str | None = MODEL, prompts: Any = PROMPTS
+    ) -> str:
         models = (model,) if model else ()
         files = tuple(self._paper(n) for n in papers)
-        manifest = Manifest(run_id, PROMPTS, models, Params())
+        manifest = Manifest(run_id, prompts, models, Params())
         return submit(self.ledger, self.texts, manifest, files, fresh=True).run_id
 
     def _paper(self, number: int) -> PaperFile:
@@ -112,7 +114,7 @@ def test_a_removed_run_leaves_nothing(bench: Bench, other: dict[str, str], end: 
     """Keys are those of before, to the last one, and memory is back, whether or not a steward saw the run
     end. (100 kB are what allocators and clients may keep.)"""
     before_bytes = bench.used_bytes()
-    bench.submit("r1", range(300))
+    bench.submit("r1", range(300, 600))
     grown_bytes = bench.used_bytes()
     assert grown_bytes - before_bytes > 500_000, "the run is large enough to be seen"
     end(bench)
@@ -132,7 +134,7 @@ def papers_of(bench: Bench, run_id: str) -> set[str]:
 @pytest.mark.parametrize("end", [finished, half_done, never_served])
 def test_an_ended_run_has_an_end_of_life(bench: Bench, other: dict[str, str], end: Any) -> None:
     """The steward leaves no key of an ended run without a time to live, and none of its invitations."""
-    bench.submit("r1", range(300))
+    bench.submit("r1", range(300, 600))
     end(bench)
     settle(bench.runs, TTL_S)
     new = set(bench.stored()) - set(other)
@@ -156,6 +158,19 @@ def test_a_text_goes_with_the_last_run_that_names_it(bench: Bench) -> None:
     bench.ledger.cancel("r2")
     remove(bench.runs, "r2")
     assert [key for key in bench.stored() if key.startswith("llmq:text:")] == []
+
+
+def test_answers_about_a_shared_paper_go_with_their_run(bench: Bench) -> None:
+    """The other run's answers stay where later runs find them; the removed run's leave no trace."""
+    bench.submit("r1", range(0, 4))
+    bench.answer("r1", 4)
+    before = {key: bench.client.hgetall(key) for key in bench.stored() if key.startswith("llmq:answers:")}
+    assert sum(map(len, before.values())) == 12
+    bench.submit("r2", range(2, 6), prompts=(Prompt("new", "Another question?"),))
+    bench.answer("r2", 4)
+    remove(bench.runs, "r2")
+    after = {key: bench.client.hgetall(key) for key in bench.stored() if key.startswith("llmq:answers:")}
+    assert after == before
 
 
 def test_no_text_goes_while_a_run_is_being_submitted(bench: Bench) -> None:
