@@ -33,11 +33,6 @@ class Asking:
         at = self.call.first_token_at
         return None if at is None else at - self.call.begun_at
 
-    @property
-    def waited_s(self) -> float:
-        """How long we have waited for the first token, 0 once it is there."""
-        return 0.0 if self.call.first_token_at is not None else clock() - self.call.begun_at
-
 
 class Held:
     """A claimed bundle and the engine call it waits for, if any. `stopped`: it is ours no longer. `lent`:

@@ -16,7 +16,7 @@ LEAST_OVERDUE_S = 20.0
 OVERDUE = 3.0  # times the slowest first token known
 GIVEN_UP = 10.0  # times the same; by then the call has failed
 LEAST_FIRST_TOKEN_S, LEAST_BETWEEN_S = 60.0, 30.0
-SILENT_TOKENS = 100.0  # a pause as long as this many tokens usually take
+STALLED_TOKENS, SILENT_TOKENS = 30.0, 100.0  # a pause as long as so many tokens take: overdue, failed
 
 
 @dataclass(slots=True)
@@ -52,9 +52,13 @@ class Patience:
             between_tokens_s=min(max(between_s, LEAST_BETWEEN_S), most.between_tokens_s),
         )
 
+    def stalled_s(self, model: str) -> float:
+        """After how long without a further token another host may have the work too."""
+        return max(LEAST_OVERDUE_S, STALLED_TOKENS * max(self._gaps.get(model, ()), default=0.0))
+
     def overdue_s(self, model: str, prompt_tokens: int, others: Iterable[float]) -> float | None:
-        """After how long without a first token another host may have the work too. `others`: the rates of
-        the run's other hosts, where this one has none. None: nobody knows yet."""
+        """The same without a first token. `others`: the rates of the run's other hosts, where this one has
+        none. None: nobody knows yet."""
         rate = self.rate(model) or max(others, default=None)
         if rate is None:
             return None

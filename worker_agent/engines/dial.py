@@ -51,9 +51,14 @@ class Call:
         self._heard_at, self._allowed_s = at, allowed_s
 
     @property
+    def silent_s(self) -> float:
+        """Since when it has not got on."""
+        return clock() - self._heard_at
+
+    @property
     def too_silent_s(self) -> float:
         """For how long it has been silent beyond what it may: above a moment only if its thread is stuck."""
-        return clock() - self._heard_at - self._allowed_s
+        return self.silent_s - self._allowed_s
 
     def hold(self, sock: socket.socket | None) -> None:
         """Remember the socket that `cancel` has to shut down."""

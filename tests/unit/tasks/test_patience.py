@@ -50,3 +50,11 @@ def test_others_speak_for_a_host_without_history() -> None:
     assert patience.overdue_s("m", 500, [0.001, 0.02]) == 60
     patience.saw("m", 500, 10.0, None)
     assert patience.overdue_s("m", 500, [1.0]) == 30
+
+
+def test_a_stream_that_stops_is_overdue_too() -> None:
+    """After 20 s, or as long as thirty of its tokens usually take."""
+    patience = Patience()
+    assert patience.stalled_s("m") == 20
+    patience.saw("m", 500, 1.0, 2.0)
+    assert patience.stalled_s("m") == 60
