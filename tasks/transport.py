@@ -68,6 +68,13 @@ class QoS(kombu_redis.QoS):
             log.warning("the record of a message that is done stays: %s", _reason(error))
             virtual.QoS.ack(self, delivery_tag)
 
+    def restore_visible(self, *args: Any, **options: Any) -> None:
+        """Also asked while connecting, where a refusal would keep a worker from ever taking work."""
+        try:
+            super().restore_visible(*args, **options)
+        except redis.ResponseError as error:
+            log.warning("nothing can be delivered again now: %s", _reason(error))
+
     def restore_by_tag(self, tag: bytes, client: Any = None, leftmost: bool = False) -> None:
         """Redeliver what a dead worker left; what is no message would stop every sweep at itself."""
         try:
