@@ -124,6 +124,14 @@ class Channel(kombu_redis.Channel):
         except redis.ResponseError as refusal:
             self._say_once(refusal)
 
+    def _size(self, queue: str) -> int:
+        """Asked while connecting; no worker waits for the answer."""
+        try:
+            return int(super()._size(queue))
+        except redis.ResponseError as refusal:
+            self._say_once(refusal)
+            return 0
+
     def _say_once(self, refusal: redis.ResponseError) -> None:
         if (reason := _reason(refusal)) != self._refusal:
             log.warning("Redis refuses the consumer: %s", reason)

@@ -12,9 +12,9 @@ from tasks.ledger import keys
 from tests.conftest import RedisServer
 from tests.e2e.room import Room, wait_until
 
-PAPERS, PROMPTS = 8, 2
+PAPERS, PROMPTS = 7, 2
 ITEMS = PAPERS * PROMPTS
-REFUSING_S = 5.0
+REFUSING_S = 3.0
 
 
 def full(server: RedisServer) -> Callable[[], object]:

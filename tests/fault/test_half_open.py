@@ -11,9 +11,9 @@ from tests.conftest import RedisServer
 from tests.e2e.room import Room, Simulator, wait_until
 from tests.fault.proxy import Proxy
 
-GONE_S = 9.0  # shorter than a lease: nobody takes what the worker holds
+GONE_S = 8.0  # shorter than a lease: nobody takes what the worker holds
 BACK_S = 30.0
-ITEMS = 20
+ITEMS = 16
 
 
 @pytest.fixture
