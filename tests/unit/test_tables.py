@@ -115,6 +115,12 @@ def test_a_hostile_text_stays_in_its_cell(text: str, failed: bool) -> None:
     ]
 
 
+def test_line_ends_in_a_cell_are_of_one_kind() -> None:
+    """A reader that ends rows at a lone CR, or shows CRLF as two, sees one line end."""
+    cells = dict(zip(COLUMNS, to_cells(hostile_row("a\r\nb\rc\nd")), strict=True))
+    assert cells["response"] == "a\nb\nc\nd"
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_json_keeps_a_hostile_text_and_shows_none_of_its_commands(text: str) -> None:
     """To the letter for whoever parses it; printed, it is one line that commands no terminal."""
