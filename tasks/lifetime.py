@@ -47,8 +47,7 @@ def remove(runs: Runs, run_id: str) -> None:
     off, it can be done again. Raises UnknownRun."""
     withdraw(runs, run_id)
     _drop_unacknowledged(runs.ledger.redis, run_id)
-    _forget_texts(runs, run_id)
-    _forget_answers(runs, run_id)
+    _forget_answers(runs, run_id, _forget_texts(runs, run_id))
     keep(runs, run_id, 0)
 
 
@@ -73,31 +72,33 @@ def _drop_unacknowledged(client: Client, run_id: str) -> None:
             client.zrem(keys.UNACKED_INDEX, tag)
 
 
-def _forget_texts(runs: Runs, run_id: str) -> None:
-    """Remove the texts that no other run's plan names. While another run is being submitted nobody knows
-    which it will need, and they stay until their own end of life."""
+def _forget_texts(runs: Runs, run_id: str) -> set[str]:
+    """Remove the texts that no other run's plan names, with the answers about them. While another run is
+    being submitted nobody knows which it will need, and they stay until their own end of life. Returns the
+    papers that stay."""
     known = runs.ids()
     others = [one for one in known if one != run_id]
-    if any(runs.in_submission(one) for one in others):
-        return
     ours = _papers(runs, run_id)
-    for other in others:
-        ours -= _papers(runs, other)
-    texts = sorted(ours)
+    if any(runs.in_submission(one) for one in others):
+        return ours
+    shared = {paper for other in others for paper in _papers(runs, other) & ours}
+    texts = sorted(ours - shared)
     for first in range(0, len(texts), PAGE):
         if runs.ledger.forget(run_id, texts[first : first + PAGE], known) < 0:
-            return
+            return shared | set(texts[first:])
+    return shared
 
 
-def _forget_answers(runs: Runs, run_id: str) -> None:
-    """Where this run's answers lie for later runs, unless a later run has them too. Those about papers that
-    went with their texts are gone already."""
+def _forget_answers(runs: Runs, run_id: str, papers: set[str]) -> None:
+    """Where this run's answers lie for later runs, about papers that stay and about none, unless a later run
+    has them too."""
     manifest = runs.manifest(run_id)
     for first in range(0, int(runs.ledger.redis.llen(keys.plan(run_id))), PAGE):
         places = {
             item_id(run_id, number, item): places_of(bundle, key_of(manifest, bundle, item))
             for number, bundle in runs.page(run_id, first)
-            for item in range(0 if bundle.error else len(bundle.prompts))
+            if not bundle.error and (bundle.paper is None or bundle.paper in papers)
+            for item in range(len(bundle.prompts))
         }
         _forget_places(runs.ledger.redis, places)
 
