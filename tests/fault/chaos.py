@@ -28,7 +28,7 @@ from tests.fault.kills import kills
 from tests.fault.poison import poison
 from tests.fault.scene import Scene, scene
 from tests.fault.silence import partition, silent, sleep, slow_redis
-from tests.fault.storms import broker_loss, everything
+from tests.fault.storms import DECK, broker_loss, everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ def scenarios() -> list[Scenario]:
     five = {"hosts": 5, "slots": 2, "service_s": 0.5}
     three = {"hosts": 3, "slots": 2, "service_s": 0.5}
     return [
-        Scenario("kills", partial(kills, papers=2400, times=60, most_twice=1.0), four),
+        Scenario("kills", partial(kills, papers=2400, times=60, most_twice=1.0, redelivered_s=10.0), four),
         Scenario("killed-for-good", partial(silent, papers=100, how="kill"), three),
         Scenario("frozen", partial(silent, papers=100, how="freeze"), three),
         Scenario("cut-off", partial(silent, papers=100, how="cut"), three),
-        Scenario("everything", partial(everything, papers=800), four, seeded=True),
+        Scenario("everything", partial(everything, papers=1200, deck=DECK * 2), four, seeded=True),
         Scenario("partition", partial(partition, papers=250, for_s=60.0), three),
         Scenario("partition-held", partial(partition, papers=250, for_s=60.0, mode="hold"), three),
         Scenario("broker-loss", partial(broker_loss, papers=200, down_s=(20.0, 60.0)), three),

@@ -7,7 +7,7 @@ BETWEEN_S = (3.0, 5.0)
 END_S = 900.0
 
 
-def kills(scene: Scene, *, papers: int, times: int, most_twice: float) -> list[Figure]:
+def kills(scene: Scene, *, papers: int, times: int, most_twice: float, redelivered_s: float) -> list[Figure]:
     """SIGKILL of a random worker every few seconds, mid-run; each is started anew at once."""
     scene.submit(papers)
     scene.staff.start()
@@ -24,9 +24,14 @@ def kills(scene: Scene, *, papers: int, times: int, most_twice: float) -> list[F
     return [
         Figure("kills", scene.staff.faults["kill"], least=times),
         Figure("items left at the last kill", left, least=1),
-        *redelivery(scene, most_s=10.0, least=times),
+        Figure("starts that took back what a predecessor held", _took_back(scene), least=times // 2),
+        *redelivery(scene, most_s=redelivered_s, least=times),
         *scene.outcome(most_twice=most_twice),
     ]
+
+
+def _took_back(scene: Scene) -> int:
+    return sum(scene.room.said(f"worker-{host}.log").count("took back") for host in scene.sims)
 
 
 def redelivery(scene: Scene, *, most_s: float, least: int) -> list[Figure]:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -84,7 +85,8 @@ class Proxy:
             return
         link = Link((writer, far_writer), dead=self._mode == "cut")
         self._links.append(link)
-        await asyncio.gather(self._pump(link, reader, far_writer), self._pump(link, far_reader, writer))
+        with suppress(asyncio.CancelledError):  # `close`
+            await asyncio.gather(self._pump(link, reader, far_writer), self._pump(link, far_reader, writer))
 
     async def _pump(self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         """Until `source` ends; the end of a connection travels like its bytes."""

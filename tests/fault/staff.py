@@ -10,6 +10,7 @@ from random import Random
 from tests.e2e.room import WORKER, Room, wait_until
 
 START_S = 60.0
+NO_REDIS = 3  # the exit code of a worker that was started while Redis was away
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Staff:
     asleep: dict[str, float] = field(default_factory=dict)  # host -> when it wakes
     absent: set[str] = field(default_factory=set)
     faults: "Counter[str]" = field(default_factory=Counter)  # kill, freeze, stop: how often
-    crashes: int = 0  # workers that ended though nobody told them to
+    crashes: int = 0  # workers that ended though nobody told them to, and Redis was there
     _readied: dict[str, int] = field(default_factory=dict)  # how often its log said so, before this start
     _told: set[int] = field(default_factory=set)
 
@@ -72,7 +73,7 @@ class Staff:
             self.wake(host)
         for host, worker in self.workers.items():
             if worker.poll() is not None and host not in self.absent:
-                self.crashes += worker.pid not in self._told
+                self.crashes += worker.pid not in self._told and worker.returncode != NO_REDIS
                 self._begin(host)
 
     def pids(self) -> set[int]:

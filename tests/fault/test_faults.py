@@ -10,8 +10,8 @@ from benchmarks.room import Figure
 from tests.fault.clocks import clocks, faketime, wrong_clock
 from tests.fault.kills import kills
 from tests.fault.scene import Scene
-from tests.fault.silence import partition, silent, sleep, slow_redis
-from tests.fault.storms import broker_loss, everything
+from tests.fault.silence import partition, sleep, slow_redis
+from tests.fault.storms import broker_loss
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 Stage = Callable[..., Scene]
@@ -24,37 +24,28 @@ def hold(figures: list[Figure]) -> None:
 
 
 def test_kills(stage: Stage) -> None:
-    """A worker is killed every few seconds and started anew: its bundles run again within 10 s."""
-    hold(kills(stage(hosts=4, slots=2, service_s=0.3), papers=160, times=6, most_twice=3.0))
-
-
-def test_killed_for_good(stage: Stage) -> None:
-    """A worker dies and nobody starts it anew: what it held runs elsewhere within 20 s."""
-    hold(silent(stage(**THREE), papers=50, how="kill"))
+    """A worker is killed every few seconds and started anew: it takes back what its predecessor held, and
+    all of it runs again before a lease has to end for it (20 s; without a lease, the start counts)."""
+    small = {"papers": 100, "times": 6, "most_twice": 4.0, "redelivered_s": 20.0}
+    hold(kills(stage(hosts=3, slots=2, service_s=0.3), **small))
 
 
 def test_partition(stage: Stage) -> None:
     """A worker is cut off from Redis while its engine answers: its bundles run elsewhere within 20 s, its
     late answers are ignored, and it takes work again by itself when the network is back."""
-    hold(partition(stage(**THREE), papers=75, for_s=20.0))
+    hold(partition(stage(**THREE), papers=50, for_s=20.0))
 
 
 def test_sleep(stage: Stage) -> None:
     """A busy and an idle worker sleep: what the one held and the message that the other was handed are made
     good, the second results are ignored, and both work again when they wake."""
-    hold(sleep(stage(**THREE), papers=60, for_s=18.0))
+    hold(sleep(stage(**THREE), papers=40, for_s=18.0))
 
 
 def test_broker_loss(stage: Stage) -> None:
     """Redis dies and comes back without its last second: no item is lost, every worker goes on within
     30 s, and nothing that was there well before changes."""
-    hold(broker_loss(stage(**THREE), papers=60, down_s=(5.0,), lost_s=1.0))
-
-
-def test_everything(stage: Stage) -> None:
-    """A kill, a stop, a sleep, an outage of Redis and an engine that fails, all in one run."""
-    deck = ("kill", "kill", "stop", "freeze", "redis", "500")
-    hold(everything(stage(hosts=4, slots=2, service_s=0.3), papers=160, deck=deck))
+    hold(broker_loss(stage(**THREE), papers=40, down_s=(5.0,), lost_s=1.0))
 
 
 def test_slow_redis(stage: Stage) -> None:
