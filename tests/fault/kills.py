@@ -24,14 +24,10 @@ def kills(scene: Scene, *, papers: int, times: int, most_twice: float, redeliver
     return [
         Figure("kills", scene.staff.faults["kill"], least=times),
         Figure("items left at the last kill", left, least=1),
-        Figure("starts that took back what a predecessor held", _took_back(scene), least=times // 2),
+        Figure("half ran again before a lease could end", scene.watch.redelivery_s(0.5), "s", most=14.0),
         *redelivery(scene, most_s=redelivered_s, least=times),
         *scene.outcome(most_twice=most_twice),
     ]
-
-
-def _took_back(scene: Scene) -> int:
-    return sum(scene.room.said(f"worker-{host}.log").count("took back") for host in scene.sims)
 
 
 def redelivery(scene: Scene, *, most_s: float, least: int) -> list[Figure]:

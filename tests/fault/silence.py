@@ -116,9 +116,8 @@ def slow_redis(scene: Scene, *, papers: int, delay_s: float = 0.2) -> list[Figur
     proxy = through(scene, host)
     proxy.delay_s = delay_s
     try:
+        scene.staff.start()  # before there is work: who is far away needs longer to be there
         scene.submit(papers)
-        for one in scene.sims:  # the slow one first: it needs longer to be there
-            scene.staff.start(one)
         scene.finish(END_S)
         counts = scene.client.hgetall(keys.counts(scene.run_id))
         return [
