@@ -24,7 +24,7 @@ def hold(figures: list[Figure]) -> None:
 
 
 def test_kills(stage: Stage) -> None:
-    """A worker is killed every few seconds and started anew: it takes back what its predecessor held:
+    """A worker is killed every few seconds and started anew. It takes back what its predecessor held:
     most of it runs again before a lease could end."""
     small = {"papers": 100, "times": 6, "most_twice": 4.0, "redelivered_s": 20.0}
     hold(kills(stage(hosts=3, slots=2, service_s=0.3), **small))
