@@ -63,7 +63,7 @@ def scenarios() -> list[Scenario]:
         Scenario("engine-500", partial(bad_engine, papers=150, fault="500"), five),
         Scenario("engine-drops", partial(bad_engine, papers=150, fault="drop"), five),
         Scenario("poison-kills", partial(poison, papers=60, how="kill"), three),
-        Scenario("poison-freezes", partial(poison, papers=60, how="freeze"), three),
+        Scenario("poison-freezes", partial(poison, papers=60, how="freeze"), five),
         *_clocks(),
     ]
 

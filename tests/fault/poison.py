@@ -12,7 +12,7 @@ from tests.fault.proxy import Link, Proxy
 from tests.fault.scene import Scene
 
 HOLDERS = 3
-ASLEEP_S = 40.0
+ASLEEP_S = 100.0  # longer than three leases
 
 
 class Trap(Proxy):

@@ -14,7 +14,7 @@ Stage = Callable[..., Scene]
 
 
 def test_an_item_that_kills_is_set_aside(stage: Stage) -> None:
-    """One item kills each worker that asks it: after three it alone ends as `poison`, and all else is done."""
+    """One item kills each worker that asks it: after three it alone ends as `poison`, all else is done."""
     hold(poison(stage(hosts=3, slots=2, service_s=0.3), papers=20, how="kill"))
 
 
