@@ -98,7 +98,8 @@ class Fleet:
             time.sleep(POLL_S)
         self.down |= dict.fromkeys(pending, f"did not come up within {UP_S:.0f} s")
         if not any(record.able for record in self.records):
-            reasons = "; ".join(f"{host_id}: {why}" for host_id, why in self.down.items())
+            urls = {host.id: host.url for host in self.hosts}
+            reasons = "; ".join(f"{host_id}: {why} ({urls[host_id]})" for host_id, why in self.down.items())
             raise ConfigError(f"no host of the fleet takes work ({reasons}); `llmq doctor` looks closer")
 
     def check_models(self, models: Sequence[str]) -> None:

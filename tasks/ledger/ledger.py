@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 # It does not answer, or takes no writes now.
 AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+REFUSED = ("OOM ", "MISCONF", "BUSY ", "READONLY", "NOREPLICAS")
 LONG_S, LONGEST_WAIT_S = 0.8, 1.6  # pauses between tries: the first worth a word, the longest
 LONGEST_PAUSE_MS = 9_000  # between two ticks of a steward that is awake; leader TTL < this < lease
 
@@ -287,7 +288,7 @@ def _away(error: redis.RedisError) -> bool:
     """It does not answer, or takes no writes now. Inside a script, Redis 6 says so in words only."""
     if isinstance(error, AuthenticationError):  # waiting brings no password
         return False
-    return isinstance(error, AWAY) or any(word in str(error) for word in ("OOM ", "MISCONF", "BUSY "))
+    return isinstance(error, AWAY) or any(word in str(error) for word in REFUSED)
 
 
 def new_token(incarnation: str) -> str:
