@@ -52,6 +52,12 @@ def check(raw: bytes, queue: str) -> None:
         raise BadMessage(difference)
 
 
+def check_readable(raw: bytes, queue: str) -> None:
+    """The same for a queue of Celery's own, as replies to Flower come through. Raises BadMessage."""
+    if not isinstance(_json(raw, "it"), dict):
+        raise BadMessage("it is no JSON object")
+
+
 def set_aside(client: Client, queue: str, reason: str, raw: bytes) -> None:
     """Keep the beginning of a message for a person to look at, and say so in the log. Best effort."""
     log.warning("set aside a message of %s: %s: %s", queue, reason, printable(raw))

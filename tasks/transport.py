@@ -16,6 +16,7 @@ from kombu.transport import virtual
 
 from tasks import junk
 from tasks.errors import BadMessage, ProtocolMismatch
+from tasks.work import is_ours
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Channel(kombu_redis.Channel):
         queue = key.decode("utf-8", "replace").rsplit(self.sep, 1)[0]
         self._refusal = ""
         try:
-            junk.check(raw, queue)
+            (junk.check if is_ours(queue) else junk.check_readable)(raw, queue)
         except BadMessage as error:
             reason = str(error)
         except ProtocolMismatch as error:

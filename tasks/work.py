@@ -27,6 +27,11 @@ def queue_of_host(host_id: str) -> str:
     return f"llmq.host.{host_id}"
 
 
+def is_ours(queue: str) -> bool:
+    """Invitations lie in it, and nothing else."""
+    return queue.startswith("llmq.")
+
+
 def item_id(run_id: str, bundle: int, item: int) -> str:
     """A WorkItem's id, and the id of its Celery result."""
     return f"{run_id}-{bundle}-{item}"
