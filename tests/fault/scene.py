@@ -120,6 +120,9 @@ class Scene:
     def outcome(self, *, most_twice: float) -> list[Figure]:
         """What has to hold after any fault; `most_twice`: per cent of the engine seconds."""
         rows = self.room.results(self.run_id)
+        for row in rows:
+            if not row["success"]:
+                print(f"failed: {row['item_id']}: {row['error']}, before that {row['failures']}", flush=True)
         self.keep()
         counts = self.client.hgetall(keys.counts(self.run_id))
         own = {worker.pid for worker in self.staff.workers.values()}
