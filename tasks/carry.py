@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from tasks import policy
+from tasks import verdict
 from tasks.answer import Answer, BiggerElsewhere, Question, TokenScale, answer
 from tasks.errors import BrokerUnreachable, UnknownRun
 from tasks.hosts import HostRecord, ServedModel
@@ -163,7 +163,7 @@ class Carrier:
         except CallCancelled:
             return self._give_back(turn.held)
         except BiggerElsewhere as error:
-            self.ledger.release(claim, elsewhere_s=policy.ELSEWHERE_S)
+            self.ledger.release(claim, elsewhere_s=verdict.ELSEWHERE_S)
             return f"given back: {error}"
         except LLMQError as error:
             return self._failed(turn, error)
@@ -194,23 +194,23 @@ class Carrier:
         if elsewhere:
             self.live.withdraw(claim.bundle.model)
         broken = {host.id for host in others if host.trouble}
-        verdict = policy.after_failure(
+        outcome = verdict.after_failure(
             retryable=error.retryable or elsewhere,
-            failed_before=policy.tries(turn.failures, broken, self.settings.max_retries),
+            failed_before=verdict.tries(turn.failures, broken, self.settings.max_retries),
             max_retries=self.settings.max_retries,
             alone=alone,
             blame_host=elsewhere or self._engine_failed(error),
             failures=len(turn.failures),
         )
         failure = Failure(
-            self.live.host.id, error.kind, self.live.told(error)[:MESSAGE_CHARS], verdict.counted
+            self.live.host.id, error.kind, self.live.told(error)[:MESSAGE_CHARS], outcome.counted
         )
-        if verdict.ends:
+        if outcome.ends:
             return self._end(turn, failure)
         self.ledger.release(
             claim,
-            backoff_s=verdict.backoff_s,
-            elsewhere_s=verdict.elsewhere_s,
+            backoff_s=outcome.backoff_s,
+            elsewhere_s=outcome.elsewhere_s,
             item=turn.item,
             failure=failure,
         )
@@ -223,7 +223,7 @@ class Carrier:
         if not (isinstance(error, EngineError) and error.retryable):
             return False
         spent = self.live.breaker.spent
-        return policy.blames_host(error, opened=self.live.failed(error), spent=spent)
+        return verdict.blames_host(error, opened=self.live.failed(error), spent=spent)
 
     def _result(self, turn: Turn, model: ServedModel, reply: Answer) -> Result:
         claim, last = turn.held.claim, reply.last

@@ -1,6 +1,6 @@
 """What follows a failed attempt."""
 
-from tasks.policy import ELSEWHERE_S, LONGEST_BACKOFF_S, Verdict, after_failure, blames_host
+from tasks.verdict import ELSEWHERE_S, LONGEST_BACKOFF_S, Verdict, after_failure, blames_host
 from worker_agent.errors import BadReply, EmptyAnswer, EngineOverloaded, EngineTimeout, EngineUnavailable
 
 FAILED = {"retryable": True, "failed_before": 0, "max_retries": 3, "alone": False, "blame_host": False}
