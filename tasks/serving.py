@@ -257,6 +257,16 @@ class Serving:
             for held in self._holdings.all():
                 if held.asking:
                     overdue.look(held, self.live, self._ledger, self._neighbours.of(held.claim.queue))
+            self._let_waiting_go()
+
+    def _let_waiting_go(self) -> None:
+        """Where every slot is overdue, a bundle that waits for one is better off elsewhere."""
+        holding = self._holdings.all()
+        if sum(one.lent for one in holding) >= self.slots.slots:
+            for one in holding:
+                if not one.lent and not one.asking:
+                    one.stop()
+            self.slots.wake()
 
     def _listen(self) -> None:
         """Hear of cancelled runs and of a pause at once; what is missed here, the next renewal notices."""
