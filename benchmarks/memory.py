@@ -199,7 +199,7 @@ def _finished(work: Session, run_id: str, number: str) -> dict[str, Any]:
     manifest = work.runs.manifest(run_id)
     figures = measures([COMPLETION], 12.345, 8192)
     while work.client.rpop(queue):
-        claim = work.ledger.claim(run_id, [], queue, new_token(host), host, alone=True)
+        claim = work.ledger.claim(run_id, queue, new_token(host), host, alone=True)
         for at, item in enumerate(claim.items if claim else ()):
             assert claim
             result = Result(

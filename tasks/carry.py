@@ -1,6 +1,7 @@
 """The way of a claimed bundle through a worker: answer each item, commit it, or give the bundle back."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -159,9 +160,12 @@ class Carrier:
         try:
             model = self.live.prepare(self.live.model(claim.bundle.model))
             largest = self._largest_window(claim.queue, model)
+            begun = time.monotonic()
             reply = answer(partial(self._ask, turn), model, turn.question, self._scale, largest)
+            self._learn_speed(turn, model, reply, time.monotonic() - begun)
         except CallCancelled:
-            return self._give_back(turn.held)
+            late = turn.held.late_item == turn.item
+            return self._go_on(turn) if late and turn.next_item is not None else self._give_back(turn.held)
         except BiggerElsewhere as error:
             self.ledger.release(claim, elsewhere_s=verdict.ELSEWHERE_S)
             return f"given back: {error}"
@@ -170,6 +174,24 @@ class Carrier:
         self.live.succeeded()
         self.slots.wake()
         return self._commit(turn, self._result(turn, model, reply))
+
+    def _go_on(self, turn: Turn) -> str | None:
+        """Somebody else was faster with this item: the next one."""
+        assert turn.next_item is not None
+        state = self.ledger.begin(turn.held.claim, self.live.host.id, turn.next_item)
+        return None if state == "held" else f"the bundle is {state}"
+
+    def _learn_speed(self, turn: Turn, model: ServedModel, reply: Answer, took_s: float) -> None:
+        first_token_s = (reply.completions[0].timing.ttft_ms or 0.0) / 1000
+        claim = turn.held.claim
+        self.live.speeds.saw(
+            model.name,
+            tokens=claim.bundle.tokens,
+            answer=reply.last.counts.completion_tokens or len(reply.last.text) // CHARACTERS_A_TOKEN,
+            first_token_s=first_token_s,
+            rest_s=took_s - first_token_s,
+            first=turn.item == claim.items[0],
+        )
 
     def _ask(self, turn: Turn, request: Request) -> Completion:
         tokens = len(request.prompt) // CHARACTERS_A_TOKEN

@@ -8,6 +8,7 @@ from typing import Self
 
 from tasks.connection import Client
 from tasks.ledger import keys
+from tasks.policy import Speed
 from worker_agent.errors import ConfigError
 from worker_agent.machine import machine_id, process_alive
 
@@ -33,6 +34,14 @@ class ServedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSpeed:
+    """How fast a host is with a model (its fleet-wide name)."""
+
+    model: str
+    speed: Speed
+
+
+@dataclass(frozen=True, slots=True)
 class HostRecord:
     """What a worker says of its host. `incarnation` is the worker's start; `beat` counts renewals;
     `busy` bundles sit in a slot (of a drained host: those it has not let go of yet); `trouble` says what is
@@ -54,6 +63,7 @@ class HostRecord:
     drained: bool = False
     beat: int = 0
     first_token_rates: tuple[tuple[str, float], ...] = ()
+    speeds: tuple[ModelSpeed, ...] = ()
 
     @property
     def able(self) -> bool:
@@ -74,6 +84,9 @@ class HostRecord:
         fields = json.loads(text)
         fields["models"] = tuple(ServedModel(**model) for model in fields["models"])
         fields["queues"] = tuple(fields["queues"])
+        fields["speeds"] = tuple(
+            ModelSpeed(one["model"], Speed(**one["speed"])) for one in fields.get("speeds", ())
+        )
         fields["first_token_rates"] = tuple((m, r) for m, r in fields.get("first_token_rates", ()))
         known = cls.__dataclass_fields__  # a newer llmq may say more
         return cls(**{name: value for name, value in fields.items() if name in known})

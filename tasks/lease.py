@@ -36,7 +36,8 @@ class Asking:
 
 class Held:
     """A claimed bundle and the engine call it waits for, if any. `stopped`: it is ours no longer. `lent`:
-    others may take it while this worker still tries one item; `overtaken`: one of them was faster. While
+    others may take it while this worker still tries one item; `overtaken`: one of them was faster;
+    `late_item`: so it was with this item, which is no reason to let the others go. While
     `waits` says so, its thread has a good reason to do nothing."""
 
     def __init__(self, claim: Claim, waits: Callable[[], bool] = lambda: False) -> None:
@@ -47,6 +48,7 @@ class Held:
         self.abandoned = False  # it was stuck: said once
         self.lent = False
         self.overtaken = False
+        self.late_item: int | None = None
         self.asking: Asking | None = None
         self._lock = Lock()
 
@@ -83,6 +85,13 @@ class Held:
         """A running engine call ends at once."""
         with self._lock:
             if self.asking:
+                self.asking.call.cancel()
+
+    def late(self, item: int) -> None:
+        """Somebody else has answered `item`: if we are still asking it, that ends."""
+        with self._lock:
+            if self.asking and self.asking.item == item:
+                self.late_item = item
                 self.asking.call.cancel()
 
     def lost(self) -> None:
@@ -140,6 +149,13 @@ class Holdings:
                 log.info("bundle %s-%s is %s", one.claim.run_id, one.claim.number, answer)
                 one.lost()
         return len(stuck)
+
+    def late(self, token: str, item: int) -> None:
+        """As `Held.late`, for the one held under `token`."""
+        with self._lock:
+            held = self._held.get(token)
+        if held:
+            held.late(item)
 
     def stop_run(self, run_id: str) -> None:
         """A run was cancelled."""

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from tasks.hosts import HostRecord, ServedModel
+from tasks.hosts import HostRecord, ModelSpeed, ServedModel
 from tasks.patience import Patience
+from tasks.speed import Speeds
 from tasks.work import ANY_MODEL, queue_of, queue_of_host
 from worker_agent.breaker import Breaker
 from worker_agent.completion import EngineState, ModelState
@@ -32,6 +33,7 @@ class LiveHost:
         self.host, self.incarnation = host, incarnation
         self.breaker = Breaker(longest_pause_s=health_check_interval)
         self.patience = Patience()
+        self.speeds = Speeds()
         self.drained = False
         self.only: frozenset[str] = frozenset()  # the queues to serve, where somebody named them
         self.busy = 0
@@ -190,6 +192,7 @@ class LiveHost:
             trouble="" if self.breaker.state != "open" else self.breaker.reason,
             drained=self.drained,
             first_token_rates=tuple(self.patience.rates().items()),
+            speeds=tuple(ModelSpeed(model, speed) for model, speed in self.speeds.all().items()),
         )
 
     @property

@@ -13,13 +13,14 @@ import redis
 
 from tasks import hosts, overdue, pause
 from tasks.carry import Carrier
+from tasks.claims import Claims
 from tasks.connection import connect
 from tasks.errors import BrokerUnreachable
 from tasks.hosts import HostRecord, HostTaken
-from tasks.invite import Invitation
+from tasks.invite import Invitation, invite
 from tasks.lease import Holdings
 from tasks.ledger import keys
-from tasks.ledger.ledger import Ledger, new_token
+from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
 from tasks.recent import RecentCommits
 from tasks.runs import Runs
@@ -27,6 +28,7 @@ from tasks.settings import Settings
 from tasks.slots import Slots
 from tasks.steward import Steward
 from tasks.texts import Texts
+from tasks.work import RETRY_SUFFIX, queue_of_host
 from worker_agent.config import Host
 from worker_agent.detect import differs
 from worker_agent.errors import LLMQError
@@ -38,6 +40,7 @@ PROBE_LOOK_S = 0.5
 WATCH_S = 1.0
 SOON_S = 0.5  # between renewals while somebody waits for the last bundle to end
 UNKNOWN_SLOTS = 8
+STOPS, NOTHING = "not taken: the worker stops", "nothing to do"
 DEAF_S = 2.0  # for threads to hear that the worker ends
 DEAD_S = 10.0  # for all the rest
 
@@ -78,6 +81,7 @@ class Serving:
         self._holdings = Holdings(self._ledger, host.id)
         self._steward = Steward(self._ledger, incarnation, result_ttl_s=ttl_s)
         self._commits = RecentCommits(self._ledger)
+        self._claims = Claims(self.live, self._ledger, self.slots, self._neighbours.of)
         self._stopping, self._graceless, self._left = (threading.Event() for _ in range(3))
         self._renew_now = threading.Event()
         self._stuck_at: float | None = None  # since when every slot is
@@ -101,23 +105,37 @@ class Serving:
         known = self.live.host.slots or self.live.breaker.closed
         return (self.live.slots if known else max(self.live.slots, UNKNOWN_SLOTS)) + 1
 
-    def serve(self, invitation: Invitation) -> str:
-        """Follow an invitation; returns what came of it, for a person to read."""
+    def serve(self) -> str:
+        """Take what there is to do, as somebody asked us to look; returns what came of it, for a person to
+        read. Where no further invitation waits, look again: others may need help."""
+        came: list[str] = []
+        while not came or not (self._stopping.is_set() or self._invited()):
+            came.append(self._serve_once())
+            if came[-1] in (NOTHING, STOPS):
+                break
+        return "; ".join(came)
+
+    def _serve_once(self) -> str:
         with self.slots.seat() as seat:
             if seat is None:
-                return "not taken: the worker stops"
-            claim = self._ledger.claim(
-                invitation.run_id,
-                [invitation.bundle],
-                invitation.queue,
-                new_token(self.live.incarnation),
-                self.live.host.id,
-                alone=not any(one.able for one in self._neighbours.of(invitation.queue)),
-            )
+                return STOPS
+            claim = self._claims.next(self._stopping.is_set)
             if claim is None:
-                return "nothing due"
+                return NOTHING
             with self._holdings.holding(claim, lambda: not seat.sitting or self.live.loading) as held:
                 return self._carrier.carry(held, seat)
+
+    def _invited(self) -> bool:
+        """Do messages wait for us?"""
+
+        def count() -> list[int]:
+            pipe = self._ledger.redis.pipeline(transaction=False)
+            for queue in self.live.queues:
+                pipe.llen(queue)
+                pipe.llen(queue + RETRY_SUFFIX)
+            return list(pipe.execute())
+
+        return any(self._ledger.patiently(count))
 
     def enter(self) -> None:
         """Become the worker of this host. Raises HostTaken, BrokerUnreachable."""
@@ -258,6 +276,19 @@ class Serving:
                 if held.asking:
                     overdue.look(held, self.live, self._ledger, self._neighbours.of(held.claim.queue))
             self._let_waiting_go()
+            try:
+                self._invite_ourselves()
+            except redis.RedisError as error:
+                log.debug("waiting for Redis: %s", error)
+
+    def _invite_ourselves(self) -> None:
+        """A slot that nobody invites may still be of help to those who are at work."""
+        client, own = self._ledger.redis, queue_of_host(self.live.host.id)
+        free = min(self.live.limit(), self.slots.slots) - self.slots.taken
+        if free <= 0 or not (runs := client.smembers(keys.OPEN)) or client.llen(own):
+            return
+        if self._claims.anything():
+            invite(client, [Invitation(min(runs), 0, own, "help")] * free)
 
     def _let_waiting_go(self) -> None:
         """Where every slot is overdue, a bundle that waits for one is better off elsewhere."""
@@ -278,12 +309,16 @@ class Serving:
 
     def _hear(self) -> None:
         with self._ledger.redis.pubsub(ignore_subscribe_messages=True) as channel:
-            channel.subscribe(keys.CANCELLED, keys.PAUSED)
+            channel.subscribe(keys.CANCELLED, keys.PAUSED, keys.LATE)
             while not self._stopping.is_set():
                 if message := channel.get_message(timeout=1.0):
                     self._heard(message["channel"], message["data"])
 
     def _heard(self, channel: str, text: str) -> None:
+        if channel == keys.LATE:
+            token, item = text.rsplit(" ", 1)
+            self._holdings.late(token, int(item))
+            return
         told = pause.told(text, self.live.host.id)
         if channel == keys.CANCELLED:
             self._holdings.stop_run(text)

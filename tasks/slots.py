@@ -38,6 +38,17 @@ class Slots:
         return sum(seat.sitting for seat in self._seats)
 
     @property
+    def full(self) -> bool:
+        """Every slot has its bundle."""
+        return self.sitting >= self.slots
+
+    def rest(self, for_s: float) -> None:
+        """Do nothing for so long, or until something changes."""
+        with self._changed:
+            if not self._closed:
+                self._changed.wait(for_s)
+
+    @property
     def taken(self) -> int:
         """Bundles that have a place; whoever lowers `limit` to none and then asks hears of every one that
         may still be claimed."""

@@ -100,7 +100,8 @@ class Manifest:
 class Bundle:
     """The WorkItems of one Paper for one Model. `prompts` are indices into the manifest's; item k
     answers the k-th of them. `error` (type, message): the paper cannot be read, its items end with
-    that. `copies`: (bundle, item) of equal answer key, answered once for all."""
+    that. `copies`: (bundle, item) of equal answer key, answered once for all. `tokens`: about how many
+    there are to read, for comparing bundles."""
 
     file: str | None
     paper: str | None
@@ -108,6 +109,7 @@ class Bundle:
     prompts: tuple[int, ...]
     error: tuple[str, str] | None = None
     copies: tuple[tuple[int, int], ...] = ()
+    tokens: int = 0
 
     @property
     def after(self) -> int:
@@ -115,7 +117,7 @@ class Bundle:
         return self.copies[0][0] if self.copies else -1
 
     def to_json(self) -> str:
-        record = {k: v for k, v in asdict(self).items() if v not in (None, ())}
+        record = {k: v for k, v in asdict(self).items() if v not in (None, (), 0)}
         return json.dumps(record, separators=(",", ":"))
 
     @classmethod
@@ -129,6 +131,7 @@ class Bundle:
             prompts=tuple(record["prompts"]),
             error=(error[0], error[1]) if error else None,
             copies=tuple((b, i) for b, i in record.get("copies", ())),
+            tokens=record.get("tokens", 0),
         )
 
 
@@ -165,6 +168,12 @@ class Result:
     reused_from: str | None = None
     failures: tuple[Failure, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def answer_tokens(self) -> int | None:
+        """As they were counted; None: unknown, or no answer of its own."""
+        own = self.success and self.reused_from is None
+        return self.metrics.get("completion_tokens") if own else None
 
     @property
     def success(self) -> bool:

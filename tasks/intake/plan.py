@@ -6,6 +6,7 @@ from tasks.intake.extract import Paper
 from tasks.intake.prompts import render
 from tasks.work import Bundle, Manifest, digest, queue_of
 
+CHARACTERS_A_TOKEN = 4  # roughly, and only to compare papers
 LAYOUT = 1  # of system text and prompt; a change makes other answers
 
 
@@ -43,13 +44,15 @@ class Planner:
                 error = (paper.error.kind, str(paper.error))
                 yield self._count(Bundle(paper.name, None, model, every, error=error))
             else:
-                yield from self._bundles(paper.name, paper.id, model, every)
+                tokens = len(paper.text or "") // CHARACTERS_A_TOKEN
+                yield from self._bundles(paper.name, paper.id, model, every, tokens)
 
     def prompts(self) -> Iterator[tuple[Bundle, str]]:
         """Without papers: each prompt, for each model, is a bundle of one item."""
         for index in range(len(self._manifest.prompts)):
             for model in self._models:
-                yield from self._bundles(None, None, model, (index,))
+                tokens = len(self._manifest.prompts[index].template) // CHARACTERS_A_TOKEN
+                yield from self._bundles(None, None, model, (index,), tokens)
 
     def recall(self, bundle: Bundle) -> None:
         """Count a bundle that an interrupted submit has already added."""
@@ -59,11 +62,11 @@ class Planner:
         self.number += 1
 
     def _bundles(
-        self, file: str | None, paper: str | None, model: str | None, prompts: tuple[int, ...]
+        self, file: str | None, paper: str | None, model: str | None, prompts: tuple[int, ...], tokens: int
     ) -> Iterator[tuple[Bundle, str]]:
         new, copies = self._sort(file, paper, model, prompts)
         if new:
-            yield self._count(Bundle(file, paper, model, new))
+            yield self._count(Bundle(file, paper, model, new, tokens=tokens))
         for originals in copies.values():
             indices = tuple(index for index, _ in originals)
             pairs = tuple(pair for _, pair in originals)

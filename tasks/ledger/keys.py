@@ -32,6 +32,7 @@ Beside runs:
     llmq:tick                hash    the steward's last tick, and until when it expires nothing
     llmq:cancelled           channel runs, as they are cancelled
     llmq:junk                list    the newest 100 messages that were no invitations, set aside
+    llmq:late                channel "<token> <item>": somebody else has answered what this holder asks now
     llmq:paused              channel "look <host>": it was paused or resumed; "shut <host>": its calls end now
 
 Kombu's, where invitations lie; a run's leave them when it has ended or is removed:
@@ -46,13 +47,14 @@ ENDED = "llmq:ended"
 STEWARD = "llmq:steward"
 TICK = "llmq:tick"
 CANCELLED = "llmq:cancelled"
+LATE = "llmq:late"
 HOSTS = "llmq:hosts"
 DRAINED = "llmq:drained"
 PAUSED = "llmq:paused"
 JUNK = "llmq:junk"
 
 # As common.lua has them: the member of a run's set that says more bundles are coming, and where scores
-# stop being bundle numbers (due) and start being milliseconds.
+# stop saying an order (due) and start being milliseconds.
 SUBMISSION = "submission"
 FIRST_MOMENT = 10**12
 

@@ -9,7 +9,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,12 +29,16 @@ from redis.exceptions import (
 from tasks.connection import Client
 from tasks.errors import BrokerUnreachable
 from tasks.ledger import keys
+from tasks.policy import Backlog, Choice, Held
 from tasks.work import PROTOCOL, Bundle, Entry, Failure, Manifest, Result
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 # It does not answer, or takes no writes now.
 AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+ANY = Choice(take=True)  # the longest of what is due
+MOST_HELD = 256  # bundles at work that a look tells of
+USUAL_ANSWER = 200.0  # tokens, before there was any
 REFUSED = ("OOM ", "MISCONF", "BUSY ", "READONLY", "NOREPLICAS")
 LONG_S, LONGEST_WAIT_S = 0.8, 1.6  # pauses between tries: the first worth a word, the longest
 LONGEST_PAUSE_MS = 9_000  # between two ticks of a steward that is awake; leader TTL < this < lease
@@ -80,6 +84,17 @@ class Kept:
     ttl_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a run has for a queue: what is due there, what is at work, how many bundles wait (those that
+    failed a moment ago included), and how many the run holds in all its queues."""
+
+    due: Backlog
+    held: tuple[Held, ...]
+    waiting: int
+    held_in_all: int
+
+
 class Ledger:
     """The scripts by name. `lease_s`: how long a holder that says nothing is trusted; a `patient` one says
     when it begins and ends to wait for Redis."""
@@ -119,7 +134,8 @@ class Ledger:
         args: list[Any] = [submitter, self.lease_ms, files_done, first]
         for entry in entries:
             bundle = entry.bundle
-            args += [bundle.to_json(), entry.queue, len(bundle.prompts), bundle.after, len(entry.known)]
+            args += [bundle.to_json(), entry.queue, len(bundle.prompts), bundle.tokens]
+            args += [bundle.after, len(entry.known)]
             for item, result in entry.known:
                 args += [item, *_outcome(result), result.to_json(finished_at)]
         return str(self._run("add", run_id, args))
@@ -130,11 +146,33 @@ class Ledger:
 
     # -- holding ------------------------------------------------------------------------------
 
+    def look(self, run_id: str, queue: str) -> Outlook:
+        """What a run has for a queue now."""
+        answer = self._run("look", run_id, [queue, MOST_HELD])
+        bundles, items, tokens, shortest, answers, answer_tokens, held = map(int, answer[:7])
+        usual = answer_tokens / answers if answers else USUAL_ANSWER
+        rows = zip(*[iter(answer[7:])] * 7, strict=True)
+        due = (
+            Backlog(bundles, items, tokens, shortest, usual) if shortest >= 0 else Backlog(0, 0, 0, 0, usual)
+        )
+        return Outlook(
+            due,
+            tuple(
+                Held(int(n), token, host, int(size), int(left), int(age_ms) / 1000, int(copies))
+                for n, token, host, size, left, age_ms, copies in rows
+            ),
+            waiting=bundles,
+            held_in_all=held,
+        )
+
     def claim(
-        self, run_id: str, candidates: Iterable[int], queue: str, token: str, host: str, *, alone: bool
+        self, run_id: str, queue: str, token: str, host: str, *, alone: bool, choice: Choice = ANY
     ) -> Claim | None:
-        """Hold the first free candidate, else the first bundle due in `queue`. None: nothing to do."""
-        args = [token, host, self.lease_ms, int(alone), queue, PROTOCOL, *candidates]
+        """Hold what `choice` wants of a queue, if it is still to be had. None: nothing to do."""
+        which = "none" if not choice.take else "shortest" if choice.probe else "longest"
+        most = "" if choice.most is None else choice.most
+        helps = [f"{one.number} {one.token}" for one in choice.help_]
+        args = [token, host, self.lease_ms, int(alone), queue, PROTOCOL, which, most, *helps]
         answer = self._run("claim", run_id, args)
         if answer[0] != "granted":
             return None
@@ -189,6 +227,8 @@ class Ledger:
             result.to_json(_utc(claim.now_ms / 1000)),
             *_outcome(result),
             "" if next_item is None else next_item,
+            "" if result.answer_tokens is None else result.answer_tokens,
+            keys.LATE,
             *([kept.field, kept.ttl_s] if kept else []),
         ]
         novelty, bundle = self._run("commit", claim.run_id, args, *([kept.key] if kept else []))

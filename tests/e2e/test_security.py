@@ -224,7 +224,7 @@ def test_no_text_of_strangers_commands_the_terminal(room: Room) -> None:
     ledger.add("r1", "me", 1, 0, [Entry(Bundle(f"file{loud}", None, loud, (0, 1, 2)), queue_of(loud))])
     ledger.submitted("r1", "me")
     waiting = on_terminal(room, "status")
-    claim = ledger.claim("r1", [0], queue_of(loud), new_token("a"), "a", alone=True)
+    claim = ledger.claim("r1", queue_of(loud), new_token("a"), "a", alone=True)
     assert claim
     ledger.commit(claim, 0, Result(item_id("r1", 0, 0), loud, 1, answer=f"answer{loud}", model=loud), 1)
     failure = Failure(loud, "timeout", f"error{loud}")

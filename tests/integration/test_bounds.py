@@ -54,7 +54,7 @@ class Bench:
         """As a worker that takes an invitation, answers all of its bundle, and acknowledges."""
         for _ in range(bundles):
             self.client.rpop(QUEUE)
-            claim = self.ledger.claim(run_id, [], QUEUE, new_token("a"), "a", alone=True)
+            claim = self.ledger.claim(run_id, QUEUE, new_token("a"), "a", alone=True)
             assert claim
             for item in claim.items:
                 result = Result(item_id(run_id, claim.number, item), "a", 1, answer="An answer. " * 20)
@@ -94,8 +94,8 @@ def finished(bench: Bench) -> None:
 def half_done(bench: Bench) -> None:
     """Cancelled while one bundle is held, one has failed once and the rest waits; one answer comes late."""
     bench.answer("r1", 100)
-    held = bench.ledger.claim("r1", [], QUEUE, new_token("b"), "b", alone=True)
-    failed = bench.ledger.claim("r1", [], QUEUE, new_token("c"), "c", alone=True)
+    held = bench.ledger.claim("r1", QUEUE, new_token("b"), "b", alone=True)
+    failed = bench.ledger.claim("r1", QUEUE, new_token("c"), "c", alone=True)
     assert held
     assert failed
     bench.ledger.release(failed, backoff_s=60)

@@ -12,7 +12,8 @@ from tasks.connection import connect
 from tasks.errors import UnknownRun
 from tasks.intake.prompts import Prompt
 from tasks.ledger import keys
-from tasks.ledger.ledger import Claim, Ledger, new_token
+from tasks.ledger.ledger import ANY, Claim, Ledger, new_token
+from tasks.policy import Choice, Held
 from tasks.lifetime import remove
 from tasks.recent import RecentCommits
 from tasks.runs import Runs
@@ -50,9 +51,9 @@ def start(ledger: Ledger, *bundles: Bundle, run_id: str = "r1", done: bool = Tru
 
 
 def claim(
-    ledger: Ledger, host: str = "a", *, number: int = 0, alone: bool = False, run_id: str = "r1"
+    ledger: Ledger, host: str = "a", *, alone: bool = False, run_id: str = "r1", choice: Choice = ANY
 ) -> Claim | None:
-    return ledger.claim(run_id, [number], QUEUE, new_token(host), host, alone=alone)
+    return ledger.claim(run_id, QUEUE, new_token(host), host, alone=alone, choice=choice)
 
 
 def answer(of: Claim, item: int, text: str = "yes", host: str = "a") -> Result:
@@ -77,7 +78,7 @@ def test_a_bundle_has_one_holder(ledger: Ledger) -> None:
     assert first
     assert first.items == (0, 1, 2)
     assert claim(ledger, "b") is None
-    again = ledger.claim("r1", [0], QUEUE, first.token, "a", alone=False)
+    again = ledger.claim("r1", QUEUE, first.token, "a", alone=False)
     assert again
     assert again.token == first.token
 
@@ -86,7 +87,7 @@ def test_any_invitation_serves_any_due_bundle_of_its_queue(ledger: Ledger) -> No
     """An invitation for a bundle that is taken grants the next one that is due in the same queue."""
     start(ledger, bundle(), bundle("b.txt", model="other"), bundle("c.txt"))
     assert claim(ledger)
-    second = claim(ledger, "b", number=0)
+    second = claim(ledger, "b")
     assert second
     assert second.number == 2
 
@@ -95,8 +96,8 @@ def test_a_claim_whose_reply_was_lost_is_asked_again(ledger: Ledger) -> None:
     """Asked twice under one token it holds one bundle, also if it was granted another than invited."""
     start(ledger, bundle(), bundle("b.txt"), bundle("c.txt"))
     assert claim(ledger, "b")
-    first = ledger.claim("r1", [0], QUEUE, "token", "a", alone=False)
-    again = ledger.claim("r1", [0], QUEUE, "token", "a", alone=False)
+    first = ledger.claim("r1", QUEUE, "token", "a", alone=False)
+    again = ledger.claim("r1", QUEUE, "token", "a", alone=False)
     assert first
     assert again
     assert first.number == again.number == 1
@@ -228,10 +229,10 @@ def test_backoff_delays(ledger: Ledger) -> None:
 def test_max_concurrent_holds(ledger: Ledger) -> None:
     """No more bundles of a run are held at once than it allows."""
     start(ledger, bundle(), bundle("b.txt"), bundle("c.txt"), max_concurrent=2)
-    held = [claim(ledger, number=n) for n in range(3)]
+    held = [claim(ledger) for n in range(3)]
     assert [one is not None for one in held] == [True, True, False]
     ledger.release(held[0])  # type: ignore[arg-type]
-    assert claim(ledger, number=2)
+    assert claim(ledger)
 
 
 def test_copies_wait_for_their_original(ledger: Ledger) -> None:
@@ -240,12 +241,12 @@ def test_copies_wait_for_their_original(ledger: Ledger) -> None:
     start(ledger, bundle(), copy, done=False)
     first = claim(ledger)
     assert first
-    assert claim(ledger, "b", number=1) is None
+    assert claim(ledger, "b") is None
     for item, following in ((0, 1), (1, 2), (2, None)):
         ledger.commit(first, item, answer(first, item), following)
-    assert claim(ledger, "b", number=1)
+    assert claim(ledger, "b")
     ledger.add("r1", "me", 2, 2, [Entry(copy, QUEUE)])
-    assert claim(ledger, "b", number=2)
+    assert claim(ledger, "b")
 
 
 def test_cancel_owes_nothing_and_keeps_what_was_paid(ledger: Ledger, runs: Runs) -> None:
@@ -257,7 +258,7 @@ def test_cancel_owes_nothing_and_keeps_what_was_paid(ledger: Ledger, runs: Runs)
     assert ledger.cancel("r1") == -1
     assert runs.status("r1").state == "cancelled"
     assert ledger.renew([held], "a") == ["gone"]
-    assert claim(ledger, number=1) is None
+    assert claim(ledger) is None
     assert ledger.commit(held, 0, answer(held, 0), 1) == ("first", "gone")
     assert runs.results("r1", [(0, 0)])[0] is not None
 
@@ -324,7 +325,8 @@ def test_removing_a_run_gives_everything_back(ledger: Ledger, runs: Runs) -> Non
 def test_adoption_after_redis_lost_its_last_second(ledger: Ledger, redis_client: redis.Redis) -> None:
     """Redis came back without the claim: who still works keeps the bundle."""
     start(ledger, bundle())
-    before = {key: redis_client.dump(key) for key in ("llmq:bundle:r1:0", "llmq:counts:r1", "llmq:owed:r1")}
+    names = ("llmq:bundle:r1:0", "llmq:counts:r1", "llmq:owed:r1", keys.due("r1", QUEUE))
+    before = {key: redis_client.dump(key) for key in names}
     held = claim(ledger)
     assert held
     counts = ledger.redis.hgetall(keys.counts("r1"))
@@ -384,24 +386,24 @@ def test_suspects_do_not_share_a_host(ledger: Ledger) -> None:
     """Two bundles whose holder died are not held by one host at a time: one of them may be the reason, and
     the other must not die with it again. Bundles above suspicion are granted beside a suspect."""
     start(ledger, bundle("a.txt"), bundle("b.txt"), bundle("c.txt"))
-    both = [claim(ledger, number=n) for n in (0, 1)]
+    both = [claim(ledger) for n in (0, 1)]
     for held in both:
         assert held
         ledger.begin(held, "a", 0)
     assert ledger.reap("a", "another incarnation") == 2
-    first = claim(ledger, "b", number=0)
-    second = claim(ledger, "b", number=1)
+    first = claim(ledger, "b")
+    second = claim(ledger, "b")
     assert first
     assert first.deaths == 1
     assert second
     assert (second.number, second.deaths) == (2, 0)
-    assert claim(ledger, "b", number=1) is None
-    elsewhere = claim(ledger, "c", number=1)
+    assert claim(ledger, "b") is None
+    elsewhere = claim(ledger, "c")
     assert elsewhere
     assert elsewhere.number == 1
     ledger.commit(first, 0, answer(first, 0), 1)
     ledger.release(elsewhere)
-    assert claim(ledger, "b", number=1), "what is committed clears the first"
+    assert claim(ledger, "b"), "what is committed clears the first"
 
 
 def test_a_lent_bundle_has_two_who_try(ledger: Ledger, runs: Runs) -> None:
@@ -448,10 +450,10 @@ def test_a_lender_whom_nobody_helps_goes_on(ledger: Ledger, runs: Runs) -> None:
     assert runs.status("r1").held == 1
     ledger.lend(lender, 1)
     assert runs.status("r1").held == 0
-    ahead = claim(ledger, "b", number=7)
+    ahead = claim(ledger, "b")
     assert ahead
     assert ahead.number == 1, "what nobody tries goes first"
-    helper = claim(ledger, "b", number=7)
+    helper = claim(ledger, "b")
     assert helper
     assert (helper.number, helper.items) == (0, (2, 1))
 

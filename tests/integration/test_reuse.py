@@ -54,7 +54,7 @@ class Bench:
     ) -> None:
         """Answer whatever the run owes."""
         manifest = self.runs.manifest(run_id)
-        while held := self.ledger.claim(run_id, [], queue_of("m"), new_token("w"), "w", alone=True):
+        while held := self.ledger.claim(run_id, queue_of("m"), new_token("w"), "w", alone=True):
             for at, item in enumerate(held.items):
                 own = item_id(run_id, held.number, item)
                 self.asked.append(own)
@@ -214,7 +214,7 @@ def test_retry_says_what_it_cannot(bench: Bench) -> None:
 def test_a_cancelled_run_is_retried_to_its_end(bench: Bench) -> None:
     """What a cancel left without an answer is asked, what was answered is kept."""
     bench.submit(WHY, HOW, run_id="r1")
-    held = bench.ledger.claim("r1", [0], queue_of("m"), new_token("w"), "w", alone=True)
+    held = bench.ledger.claim("r1", queue_of("m"), new_token("w"), "w", alone=True)
     assert held
     bench.ledger.commit(held, 0, Result("r1-0-0", "w", 1, answer="yes"), 1)
     bench.ledger.cancel("r1")

@@ -1,7 +1,7 @@
 -- Keeps true: a bundle is in the plan, owed and counted, all or nothing, and only by the command
 -- that submits the run; said twice (a lost reply), it is added once. ARGV: submitter, lease ms, files
--- done, number of the first bundle, then for each bundle: record, queue, items, the number of the
--- bundle it waits for or -1, how many of its items end here and now (a paper that cannot be read, an
+-- done, number of the first bundle, then for each bundle: record, queue, items, tokens, the number of
+-- the bundle it waits for or -1, how many of its items end here and now (a paper that cannot be read, an
 -- answer of an earlier run), and for each of these: item, outcome, cut, host, result.
 -- Answer: `added`, `lost`, `cancelled` or `behind`.
 if redis.call('HEXISTS', run, 'cancelled') == 1 then return 'cancelled' end
@@ -31,12 +31,12 @@ end
 
 while at <= #ARGV do
   local n = redis.call('RPUSH', plan, take()) - 1
-  local queue, items, after, known = take(), take(), take(), take()
+  local queue, items, tokens, after, known = take(), take(), take(), take(), take()
   redis.call('HINCRBY', counts, 'total', items)
   settle(n, known)
   local left = count_left(n, items)
   if left > 0 then
-    redis.call('HSET', bundle_key(n), 'queue', queue, 'left', left, 'items', items, 'added', t)
+    redis.call('HSET', bundle_key(n), 'queue', queue, 'left', left, 'items', items, 'tokens', tokens, 'added', t)
     if after ~= '-1' and redis.call('EXISTS', bundle_key(after)) == 1 then
       local waiting = redis.call('HGET', bundle_key(after), 'next')
       redis.call('HSET', bundle_key(after), 'next', (waiting and waiting .. ' ' or '') .. n)

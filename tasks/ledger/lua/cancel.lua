@@ -10,7 +10,10 @@ for _, n in ipairs(members) do
 end
 redis.call('DEL', owed)
 for _, field in ipairs(redis.call('HKEYS', counts)) do
-  if field == 'held' or string.sub(field, 1, 8) == 'waiting:' then redis.call('HDEL', counts, field) end
+  local kind = string.match(field, '^(%a+):llmq%.')
+  if field == 'held' or kind == 'waiting' or kind == 'tokens' or kind == 'items' then
+    redis.call('HDEL', counts, field)
+  end
 end
 redis.call('HSET', run, 'cancelled', now())
 end_run_if_empty()

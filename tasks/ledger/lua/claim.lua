@@ -1,11 +1,12 @@
 -- Keeps true: a bundle has at most one holder whose lease lives, and no more bundles of a run are
 -- held than it allows; who holds a bundle that may have killed its holders holds no other such, so
--- that innocents do not share the blame. Grants the first free candidate, else the first that is due
--- in the same queue.
+-- that innocents do not share the blame; who is taken over from keeps the item it is at.
 -- ARGV: token, host, lease ms, alone (1: no other live host serves this), queue, the worker's protocol,
--- candidates...
+-- which of what is due (`longest`, `shortest`, `none`), of at most so many tokens or '', then what may be
+-- taken over if none of it is granted: "<n> <its holder's token>", the best first.
 -- Answer: the reason there is nothing, or `granted`, n, record, claimed ms, the hash (flat), missing items.
 local token, host, lease_ms, alone, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local which, most = ARGV[7], ARGV[8]
 local t = now()
 
 local has_suspect -- found out once, if it matters
@@ -20,28 +21,46 @@ local function holds_suspect()
   return has_suspect
 end
 
+local function tries_here(n)
+  local here = false
+  each_try(n, function(_, _, trying_host) here = here or trying_host == host end)
+  return here
+end
+
 local function free(n)
-  local score = redis.call('ZSCORE', owed, n)
-  if not score then return false end
-  local holder, in_queue, excluded, deaths, lender_host, lent_until = unpack(redis.call(
-    'HMGET', bundle_key(n), 'holder', 'queue', 'not:' .. host, 'deaths', 'lender_host', 'lent_until'))
-  if holder or in_queue ~= queue or tonumber(score) > t then return false end
-  if lender_host == host and tonumber(lent_until) > t then return false end
+  local score = tonumber(redis.call('ZSCORE', owed, n) or BLOCKED)
+  local holder, in_queue, excluded, deaths = unpack(
+    redis.call('HMGET', bundle_key(n), 'holder', 'queue', 'not:' .. host, 'deaths'))
+  if holder or in_queue ~= queue or score > t then return false end
+  if score >= BEHIND and score < MOMENT and tries_here(n) then return false end -- our own late call
   if deaths and holds_suspect() then return false end
   return alone == '1' or not excluded or tonumber(excluded) <= t
+end
+
+-- Its holder is at work on one item and keeps that; one that has not begun keeps nothing.
+local function take_over(n, from)
+  local holder, in_queue, running, deaths, excluded, of_host = unpack(redis.call(
+    'HMGET', bundle_key(n), 'holder', 'queue', 'running', 'deaths', 'not:' .. host, 'host'))
+  if holder ~= from or in_queue ~= queue or deaths then return false end
+  if excluded and tonumber(excluded) > t then return false end
+  if running then keep_trying(n, from, running, of_host, lease_ms)
+  else redis.call('HSET', bundle_key(n), 'released', from) end
+  let_go(n)
+  return true
 end
 
 local function grant(n)
   local key = bundle_key(n)
   if redis.call('HGET', key, 'holder') ~= token then hold(n, token, host, lease_ms) end
-  local lent_item = redis.call('HGET', key, 'lent_item')
-  local missing, last = {}, nil
+  local tried, missing, last = {}, {}, {}
+  each_try(n, function(_, item) tried[item] = true end)
   for item = 0, redis.call('HGET', key, 'items') - 1 do
-    if has_result(n, item) then -- nothing to do
-    elseif tostring(item) == lent_item then last = item
-    else missing[#missing + 1] = item end
+    if not has_result(n, item) then
+      local list = tried[tostring(item)] and last or missing -- who tries it may be first
+      list[#list + 1] = item
+    end
   end
-  missing[#missing + 1] = last -- its lender still tries, and may be first
+  for _, item in ipairs(last) do missing[#missing + 1] = item end
   if #missing == 0 then finish(n) return nil end
   local fields = redis.call('HGETALL', key)
   return {'granted', n, redis.call('LINDEX', plan, n), t, fields, missing}
@@ -56,23 +75,34 @@ for _, member in ipairs(redis.call('SMEMBERS', held_prefix .. host)) do -- the r
     if granted then return granted end
   end
 end
-local most = redis.call('HGET', run, 'max_concurrent')
-if most and tonumber(redis.call('HGET', counts, 'held') or '0') >= tonumber(most) then
+local limit = redis.call('HGET', run, 'max_concurrent')
+if limit and tonumber(redis.call('HGET', counts, 'held') or '0') >= tonumber(limit) then
   return {'full'}
 end
-for at = 7, #ARGV do
-  local granted = free(ARGV[at]) and grant(ARGV[at])
-  if granted then return granted end
+
+-- A page of what is due in the order asked for, beginning after the first `skip`.
+local function page_of_due(skip, size)
+  local set = due_prefix .. queue
+  if which == 'shortest' then
+    return redis.call('ZREVRANGEBYSCORE', set, '(' .. BEHIND, '-inf', 'LIMIT', skip, size)
+  end
+  local from = most == '' and '-inf' or string.format('%d', -most * 100 - 99)
+  return redis.call('ZRANGEBYSCORE', set, from, t, 'LIMIT', skip, size)
 end
-local page, after = 64, '-inf'
-while true do
-  local due = redis.call('ZRANGEBYSCORE', due_prefix .. queue, after, t, 'WITHSCORES', 'LIMIT', 0, page)
-  for at = 1, #due, 2 do
-    local n = due[at]
+
+local skip, size = 0, 64
+while which ~= 'none' do
+  local due = page_of_due(skip, size)
+  for _, n in ipairs(due) do
     local granted = free(n) and grant(n)
     if granted then return granted end
   end
-  if #due < 2 * page then break end
-  after = '(' .. due[#due]
+  if #due < size then break end
+  skip = skip + size
+end
+for at = 9, #ARGV do
+  local n, from = string.match(ARGV[at], '^(%d+) (.+)$')
+  local granted = take_over(n, from) and grant(n)
+  if granted then return granted end
 end
 return {'nothing'}

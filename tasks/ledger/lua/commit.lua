@@ -1,14 +1,16 @@
 -- Keeps true: an item has one result, the first; it is counted once; a paid result is never refused
--- while its run is known. ARGV: n, item, token, lease ms, result, outcome, cut, host, next item or '',
--- then for an answer that later runs may take: its field, and how long it lives (s); KEYS 13: where.
+-- while its run is known; others who try the same item hear of it. ARGV: n, item, token, lease ms, result,
+-- outcome, cut, host, next item or '', tokens of the answer or '', the channel for those who are late, then
+-- for an answer that later runs may take: its field, and how long it lives (s); KEYS 13: where.
 -- Answer: whether it was the `first` or there was one (`late`), and whether the bundle is still
 -- `held`, `done`, `lost` or `gone`.
 local n, item, token, lease_ms, result = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local outcome, cut, host, next_item, field, ttl_s = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local outcome, cut, host, next_item, tokens = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local late_channel, field, ttl_s = ARGV[11], ARGV[12], ARGV[13]
 if redis.call('EXISTS', run) == 0 then return {'unknown', 'gone'} end
 local key = bundle_key(n)
 
-local first = file_result(n, item, result, outcome, cut, host)
+local first = file_result(n, item, result, outcome, cut, host, tokens ~= '' and tokens)
 if first and field then
   redis.call('HSET', KEYS[13], field, run_id .. '-' .. n .. '-' .. item)
   redis.call('EXPIRE', KEYS[13], ttl_s)
@@ -18,20 +20,23 @@ if redis.call('EXISTS', key) == 0 then
   if first and redis.call('HEXISTS', run, 'ended') == 1 then redis.call('RPUSH', ended_runs, run_id) end
   return {novelty, 'gone'}
 end
+local holder, running = unpack(redis.call('HMGET', key, 'holder', 'running'))
 if first then
+  local function tell(other) redis.call('PUBLISH', late_channel, other .. ' ' .. item) end
+  each_try(n, function(other, tried) if other ~= token and tried == item then tell(other) end end)
+  if holder and holder ~= token and running == item then tell(holder) end
   redis.call('HDEL', key, 'failed:' .. item, 'suspect', 'deaths')
   if redis.call('HINCRBY', key, 'left', -1) <= 0 then
     finish(n)
     return {novelty, 'done'}
   end
 end
-local holder, lender = unpack(redis.call('HMGET', key, 'holder', 'lender'))
-if not holder and lender == token then -- nobody came to help
-  hold(n, token, redis.call('HGET', key, 'lender_host'), lease_ms)
+if redis.call('HDEL', key, 'try:' .. token) == 1 and not holder then -- nobody came to help
+  hold(n, token, host, lease_ms)
   holder = token
 end
-if lender == token then end_loan(n) end
 if holder ~= token then return {novelty, 'lost'} end
 redis.call('ZADD', owed, now() + lease_ms, n)
-if next_item == '' then redis.call('HDEL', key, 'running') else redis.call('HSET', key, 'running', next_item) end
+if next_item == '' then redis.call('HDEL', key, 'running', 'since')
+else redis.call('HSET', key, 'running', next_item, 'since', now()) end
 return {novelty, 'held'}

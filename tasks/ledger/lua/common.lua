@@ -1,15 +1,17 @@
 -- Shared by every script: the run's keys by name, the clock of Redis, and the moves that more than
--- one script makes. A bundle is unheld with its own number as score (due, in plan order), unheld
--- with a moment as score (due then), held (score: the end of its lease), or blocked behind another.
--- Beside its holder a bundle may have a lender: who held it before and still tries one item of it.
+-- one script makes. A bundle is unheld and due (its score says in which order: what was begun, then the
+-- longest), unheld with a moment as score (due then), held (score: the end of its lease), or blocked
+-- behind another. Beside its holder a bundle may have some who held it before and still try one item
+-- of it each: `try:<token>` in its hash, "<item> <until> <host>".
 -- KEYS 1-12 come from keys.of_run.
 local run, plan, owed, counts, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bundle_prefix, result_prefix, held_prefix = KEYS[6], KEYS[7], KEYS[8]
 local open_runs, ended_runs, all_runs, due_prefix = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local run_id = string.sub(result_prefix, string.len('celery-task-meta-') + 1, -2)
 local SUBMISSION = 'submission' -- the member that says: more bundles are coming
-local MOMENT = 1e12             -- scores below are bundle numbers, above are milliseconds
-local BEHIND = 5e11            -- added to a number: due, but after everything else
+local MOMENT = 1e12 -- scores below say an order, above are milliseconds
+local BEHIND = 5e11 -- due, but after everything else
+local BEGUN = 1e10  -- before what nobody has begun
 local BLOCKED = 9e15
 
 local function now()
@@ -22,14 +24,34 @@ local function bundle_key(n) return bundle_prefix .. n end
 -- The unheld bundles of the same queue, with the same scores: what a claim looks through.
 local function due_key(n) return due_prefix .. redis.call('HGET', bundle_key(n), 'queue') end
 
+-- What is due stands in two sets, the longest first; equal ones in plan order.
+local function set_due(n, score)
+  if not score then
+    local tokens, items, begun = unpack(redis.call('HMGET', bundle_key(n), 'tokens', 'items', 'begun'))
+    score = n * 1e-7 - tokens * 100 - math.min(items, 99) - (begun and BEGUN or 0)
+  end
+  redis.call('ZADD', owed, score, n)
+  redis.call('ZADD', due_key(n), score, n)
+end
+
+-- Bundles, items and tokens of what waits in a queue, its backoffs included.
+local function count_waiting(n, sign)
+  local queue, tokens, left = unpack(redis.call('HMGET', bundle_key(n), 'queue', 'tokens', 'left'))
+  redis.call('HINCRBY', counts, 'waiting:' .. queue, sign)
+  redis.call('HINCRBY', counts, 'tokens:' .. queue, string.format('%d', sign * tokens)) -- not -0
+  if sign > 0 then redis.call('HSET', bundle_key(n), 'waits', left) -- a late result may come meanwhile
+  else left = redis.call('HGET', bundle_key(n), 'waits') end
+  redis.call('HINCRBY', counts, 'items:' .. queue, sign * left)
+end
+
 local function wait_in_queue(n, score)
-  redis.call('ZADD', owed, score or n, n)
-  redis.call('ZADD', due_key(n), score or n, n)
-  redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', bundle_key(n), 'queue'), 1)
+  set_due(n, score)
+  count_waiting(n, 1)
 end
 
 -- An item's first result is kept, counted and told; a later one changes nothing. Says if it was the first.
-local function file_result(n, item, result, outcome, cut, host)
+-- `tokens`: of the answer, where they were counted.
+local function file_result(n, item, result, outcome, cut, host, tokens)
   local result_key = result_prefix .. n .. '-' .. item
   if redis.call('SETNX', result_key, result) == 0 then return false end
   redis.call('PUBLISH', result_key, result)
@@ -37,29 +59,53 @@ local function file_result(n, item, result, outcome, cut, host)
   redis.call('HINCRBY', counts, outcome, 1)
   redis.call('HINCRBY', counts, 'cut', cut)
   redis.call('HINCRBY', counts, outcome .. ':' .. host, 1)
+  if tokens then
+    redis.call('HINCRBY', counts, 'answers', 1)
+    redis.call('HINCRBY', counts, 'answer_tokens', tokens)
+  end
   return true
 end
 
 local function has_result(n, item) return redis.call('EXISTS', result_prefix .. n .. '-' .. item) == 1 end
 
 local function hold(n, token, host, lease_ms)
-  redis.call('ZREM', due_key(n), n)
-  redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', bundle_key(n), 'queue'), -1)
+  if redis.call('ZREM', due_key(n), n) == 1 then count_waiting(n, -1) end
   redis.call('HINCRBY', counts, 'held', 1)
-  redis.call('HSET', bundle_key(n), 'holder', token, 'host', host)
+  redis.call('HSET', bundle_key(n), 'holder', token, 'host', host, 'begun', 1)
   redis.call('SADD', held_prefix .. host, run_id .. ' ' .. n)
   redis.call('ZADD', owed, now() + lease_ms, n)
 end
 
-local function end_loan(n)
-  redis.call('HDEL', bundle_key(n), 'lender', 'lender_host', 'lent_item', 'lent_until')
+-- Who holds a bundle lets go of all of it but the item it is at, which it still tries.
+local function keep_trying(n, token, item, host, lease_ms)
+  redis.call('HSET', bundle_key(n), 'try:' .. token, item .. ' ' .. now() + lease_ms .. ' ' .. host)
+end
+
+-- The item that a token tries, and its host, if it does.
+local function tried_by(n, token)
+  local try = redis.call('HGET', bundle_key(n), 'try:' .. token)
+  if not try then return nil end
+  local item, _, host = string.match(try, '^(%d+) (%d+) (.+)$')
+  return item, host
+end
+
+-- Of all who try an item of the bundle and are alive: call `see` with token, item and host.
+local function each_try(n, see)
+  local fields = redis.call('HGETALL', bundle_key(n))
+  for at = 1, #fields, 2 do
+    local token = string.match(fields[at], '^try:(.+)$')
+    if token then
+      local item, ends, host = string.match(fields[at + 1], '^(%d+) (%d+) (.+)$')
+      if tonumber(ends) > now() then see(token, item, host) end
+    end
+  end
 end
 
 local function let_go(n)
   local host = redis.call('HGET', bundle_key(n), 'host')
   redis.call('HINCRBY', counts, 'held', -1)
   redis.call('SREM', held_prefix .. host, run_id .. ' ' .. n)
-  redis.call('HDEL', bundle_key(n), 'holder', 'host', 'running')
+  redis.call('HDEL', bundle_key(n), 'holder', 'host', 'running', 'since')
 end
 
 -- The holder is not trusted any more: if an item was running, it is a suspect in its death.
@@ -84,16 +130,12 @@ end
 -- Takes a bundle without missing items off the ledger and lets go on what waited behind it.
 local function finish(n)
   local key = bundle_key(n)
-  if redis.call('HEXISTS', key, 'holder') == 1 then
-    let_go(n)
-  elseif redis.call('HEXISTS', key, 'after') == 0 then
-    redis.call('HINCRBY', counts, 'waiting:' .. redis.call('HGET', key, 'queue'), -1)
-  end
+  if redis.call('HEXISTS', key, 'holder') == 1 then let_go(n) end
+  if redis.call('ZREM', due_key(n), n) == 1 then count_waiting(n, -1) end
   for next_n in string.gmatch(redis.call('HGET', key, 'next') or '', '%d+') do
     redis.call('HDEL', bundle_key(next_n), 'after')
     wait_in_queue(next_n)
   end
-  redis.call('ZREM', due_key(n), n)
   redis.call('DEL', key)
   redis.call('ZREM', owed, n)
   end_run_if_empty()

@@ -14,8 +14,7 @@ redis.call('HSET', tick, 'last', t)
 for _, n in ipairs(redis.call('ZRANGEBYSCORE', owed, MOMENT, t, 'LIMIT', 0, 1000)) do
   if n ~= SUBMISSION then
     if redis.call('HEXISTS', bundle_key(n), 'holder') == 0 then
-      redis.call('ZADD', owed, n, n)
-      redis.call('ZADD', due_key(n), n, n)
+      set_due(n)
     elseif t >= tonumber(quiet_until or 0) then
       take_back(n)
     end

@@ -5,14 +5,15 @@
 local n, token, host, lease_ms, item = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = bundle_key(n)
 if redis.call('EXISTS', key) == 0 then return 'gone' end
-local holder, lender, released = unpack(redis.call('HMGET', key, 'holder', 'lender', 'released'))
-if holder ~= token and lender == token then
-  if has_result(n, redis.call('HGET', key, 'lent_item')) then return 'lost' end
-  redis.call('HSET', key, 'lent_until', now() + lease_ms)
+local holder, released = unpack(redis.call('HMGET', key, 'holder', 'released'))
+local tried = holder ~= token and tried_by(n, token)
+if tried then
+  if has_result(n, tried) then return 'lost' end
+  keep_trying(n, token, tried, host, lease_ms)
   return 'lent'
 end
 if holder and holder ~= token or released == token then return 'lost' end
 if not holder then hold(n, token, host, lease_ms) end
 redis.call('ZADD', owed, now() + lease_ms, n)
-if item ~= '' then redis.call('HSET', key, 'running', item) end
+if item ~= '' then redis.call('HSET', key, 'running', item, 'since', now()) end
 return 'held'
