@@ -145,7 +145,9 @@ class Holdings:
         held = [one for one in self.all() if one not in stuck]
         answers = self._ledger.renew([one.claim for one in held], self._host_id) if held else []
         for one, answer in zip(held, answers, strict=True):
-            if answer not in ("held", "lent"):
+            if answer == "held" and one.lent:  # who came to help has given it back
+                one.kept()
+            elif answer not in ("held", "lent"):
                 log.info("bundle %s-%s is %s", one.claim.run_id, one.claim.number, answer)
                 one.lost()
         return len(stuck)

@@ -52,7 +52,7 @@ def test_a_bundle_in_hand_is_not_done_twice(room: Room) -> None:
     assert room.llmq("submit", str(room.papers(1)), *asked, "--wait", timeout_s=60).returncode == 0
     wait_until(lambda: nothing_left(room), 15, "nothing is left")
     assert room.said("worker-desk.log").count("llmq.complete[") > 3, "it came again"
-    assert "nothing due" in room.said("worker-desk.log")
+    assert "nothing to do" in room.said("worker-desk.log")
     calls = sim.calls()
     assert (calls["started"], calls["finished"]) == (3, 3)
     assert [row["success"] for row in room.results()] == [True] * 3

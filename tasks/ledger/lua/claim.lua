@@ -23,7 +23,7 @@ end
 
 local function tries_here(n)
   local here = false
-  each_try(n, function(_, _, trying_host) here = here or trying_host == host end)
+  each_try(n, function(_, _, _, trying_host) here = here or trying_host == host end)
   return here
 end
 
@@ -43,7 +43,7 @@ local function take_over(n, from)
     'HMGET', bundle_key(n), 'holder', 'queue', 'running', 'deaths', 'not:' .. host, 'host'))
   if holder ~= from or in_queue ~= queue or deaths then return false end
   if excluded and tonumber(excluded) > t then return false end
-  if running then keep_trying(n, from, running, of_host, lease_ms)
+  if running then keep_trying(n, from, running, 'well', of_host, lease_ms)
   else redis.call('HSET', bundle_key(n), 'released', from) end
   let_go(n)
   return true
@@ -52,15 +52,17 @@ end
 local function grant(n)
   local key = bundle_key(n)
   if redis.call('HGET', key, 'holder') ~= token then hold(n, token, host, lease_ms) end
-  local tried, missing, last = {}, {}, {}
-  each_try(n, function(_, item) tried[item] = true end)
+  local tried, missing, late, well = {}, {}, {}, {}
+  each_try(n, function(_, item, how) tried[item] = how end)
   for item = 0, redis.call('HGET', key, 'items') - 1 do
     if not has_result(n, item) then
-      local list = tried[tostring(item)] and last or missing -- who tries it may be first
+      local how = tried[tostring(item)]
+      local list = how == 'well' and well or how and late or missing
       list[#list + 1] = item
     end
   end
-  for _, item in ipairs(last) do missing[#missing + 1] = item end
+  for _, item in ipairs(late) do missing[#missing + 1] = item end -- who is late may still be first
+  if #missing == 0 then missing = well end -- a copy was asked for; else who tries it will bring it
   if #missing == 0 then finish(n) return nil end
   local fields = redis.call('HGETALL', key)
   return {'granted', n, redis.call('LINDEX', plan, n), t, fields, missing}

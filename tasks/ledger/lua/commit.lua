@@ -36,7 +36,19 @@ if redis.call('HDEL', key, 'try:' .. token) == 1 and not holder then -- nobody c
   holder = token
 end
 if holder ~= token then return {novelty, 'lost'} end
+if next_item == '' then
+  local heir, its_item, its_host
+  each_try(n, function(other, tried, _, of_host) heir, its_item, its_host = other, tried, of_host end)
+  if heir then -- what is left is with whom it was taken over from: the bundle is theirs again
+    let_go(n)
+    redis.call('HDEL', key, 'try:' .. heir)
+    hold(n, heir, its_host, lease_ms)
+    redis.call('HSET', key, 'running', its_item, 'since', now())
+    return {novelty, 'lost'}
+  end
+  redis.call('HDEL', key, 'running', 'since')
+else
+  redis.call('HSET', key, 'running', next_item, 'since', now())
+end
 redis.call('ZADD', owed, now() + lease_ms, n)
-if next_item == '' then redis.call('HDEL', key, 'running', 'since')
-else redis.call('HSET', key, 'running', next_item, 'since', now()) end
 return {novelty, 'held'}

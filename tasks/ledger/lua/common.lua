@@ -2,7 +2,7 @@
 -- one script makes. A bundle is unheld and due (its score says in which order: what was begun, then the
 -- longest), unheld with a moment as score (due then), held (score: the end of its lease), or blocked
 -- behind another. Beside its holder a bundle may have some who held it before and still try one item
--- of it each: `try:<token>` in its hash, "<item> <until> <host>".
+-- of it each: `try:<token>` in its hash, "<item> <until> <in time, or late> <host>".
 -- KEYS 1-12 come from keys.of_run.
 local run, plan, owed, counts, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bundle_prefix, result_prefix, held_prefix = KEYS[6], KEYS[7], KEYS[8]
@@ -76,27 +76,28 @@ local function hold(n, token, host, lease_ms)
   redis.call('ZADD', owed, now() + lease_ms, n)
 end
 
+local TRY = '^(%d+) (%d+) (%a+) (.+)$'
+
 -- Who holds a bundle lets go of all of it but the item it is at, which it still tries.
-local function keep_trying(n, token, item, host, lease_ms)
-  redis.call('HSET', bundle_key(n), 'try:' .. token, item .. ' ' .. now() + lease_ms .. ' ' .. host)
+local function keep_trying(n, token, item, how, host, lease_ms)
+  local try = item .. ' ' .. now() + lease_ms .. ' ' .. how .. ' ' .. host
+  redis.call('HSET', bundle_key(n), 'try:' .. token, try)
 end
 
--- The item that a token tries, and its host, if it does.
+-- The item that a token tries, how, and its host, if it does.
 local function tried_by(n, token)
-  local try = redis.call('HGET', bundle_key(n), 'try:' .. token)
-  if not try then return nil end
-  local item, _, host = string.match(try, '^(%d+) (%d+) (.+)$')
-  return item, host
+  local item, _, how, host = string.match(redis.call('HGET', bundle_key(n), 'try:' .. token) or '', TRY)
+  return item, how, host
 end
 
--- Of all who try an item of the bundle and are alive: call `see` with token, item and host.
+-- Of all who try an item of the bundle and are alive: call `see` with token, item, how and host.
 local function each_try(n, see)
   local fields = redis.call('HGETALL', bundle_key(n))
   for at = 1, #fields, 2 do
     local token = string.match(fields[at], '^try:(.+)$')
     if token then
-      local item, ends, host = string.match(fields[at + 1], '^(%d+) (%d+) (.+)$')
-      if tonumber(ends) > now() then see(token, item, host) end
+      local item, ends, how, host = string.match(fields[at + 1], TRY)
+      if tonumber(ends) > now() then see(token, item, how, host) end
     end
   end
 end

@@ -6,6 +6,6 @@ local key = bundle_key(n)
 local holder, host = unpack(redis.call('HMGET', key, 'holder', 'host'))
 if holder ~= token then return 'lost' end
 let_go(n)
-keep_trying(n, token, item, host, lease_ms)
+keep_trying(n, token, item, 'late', host, lease_ms)
 wait_in_queue(n, BEHIND + n) -- for who has nothing else to do
 return 'lent'

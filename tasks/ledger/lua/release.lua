@@ -6,7 +6,7 @@ local MOST_FAILURES = 8000 -- bytes; an engine that is busy for a day fills no m
 local n, token, backoff_ms, elsewhere_ms, item, reason = unpack(ARGV)
 local key = bundle_key(n)
 local holder, host = unpack(redis.call('HMGET', key, 'holder', 'host'))
-local tried, trying_host = tried_by(n, token)
+local tried, _, trying_host = tried_by(n, token)
 if tried then host = trying_host elseif holder ~= token then return 'lost' end
 if item ~= '' then
   local before = redis.call('HGET', key, 'failed:' .. item) or ''

@@ -6,10 +6,10 @@ local n, token, host, lease_ms, item = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[
 local key = bundle_key(n)
 if redis.call('EXISTS', key) == 0 then return 'gone' end
 local holder, released = unpack(redis.call('HMGET', key, 'holder', 'released'))
-local tried = holder ~= token and tried_by(n, token)
+local tried, how = tried_by(n, token)
 if tried then
   if has_result(n, tried) then return 'lost' end
-  keep_trying(n, token, tried, host, lease_ms)
+  keep_trying(n, token, tried, how, host, lease_ms)
   return 'lent'
 end
 if holder and holder ~= token or released == token then return 'lost' end
