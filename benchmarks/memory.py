@@ -32,11 +32,12 @@ from benchmarks.room import (
     parser,
     room,
     say,
+    text_bytes,
+    used_bytes,
     worker_process,
     working,
     write_papers,
 )
-from tasks.ledger import keys
 from tasks.ledger.ledger import new_token
 from tasks.lifetime import remove
 from tasks.measures import measures
@@ -90,15 +91,15 @@ def _run(work: Session, few: Path, many: Path, items: int) -> list[Figure]:
     small = _child("submit", few)
     work.ledger.cancel(small["run_id"])
     remove(work.runs, small["run_id"])
-    start = _used_bytes(work)
+    start = used_bytes(work)
     large = _child("submit", many)
     run_id = large["run_id"]
-    open_bytes = _used_bytes(work) - start
-    text_bytes = _text_bytes(work)
+    open_bytes = used_bytes(work) - start
+    texts = text_bytes(work)
     begun = time.monotonic()
     _finish(run_id)
     finish_s = time.monotonic() - begun
-    done_bytes = _used_bytes(work) - start
+    done_bytes = used_bytes(work) - start
     status = work.runs.status(run_id)
     begun = time.monotonic()
     remove(work.runs, run_id)
@@ -108,12 +109,12 @@ def _run(work: Session, few: Path, many: Path, items: int) -> list[Figure]:
     return [
         Figure("items without an answer", items - status.successful, most=0),
         Figure("Redis, open run", open_bytes / MB, "MB"),
-        Figure("... an item, beside its text", (open_bytes - text_bytes) / items, "bytes", most=600),
-        Figure("... a text, compressed", text_bytes / (items / PROMPTS), "bytes"),
+        Figure("... an item, beside its text", (open_bytes - texts) / items, "bytes", most=600),
+        Figure("... a text, compressed", texts / (items / PROMPTS), "bytes"),
         Figure("Redis, finished run", done_bytes / MB, "MB"),
         Figure(
             "... an item, beside answer and text",
-            (done_bytes - text_bytes) / items - len(ANSWER),
+            (done_bytes - texts) / items - len(ANSWER),
             "bytes",
             most=2500,
         ),
@@ -132,23 +133,12 @@ def _run(work: Session, few: Path, many: Path, items: int) -> list[Figure]:
     ]
 
 
-def _used_bytes(work: Session) -> int:
-    return int(work.client.info("memory")["used_memory"])
-
-
 def _settled_bytes(work: Session, start: int) -> int:
     """Redis frees large values and rewrites its file in the background: as it is within 20 s."""
     deadline = time.monotonic() + 20
-    while (used := _used_bytes(work)) > start + MB and time.monotonic() < deadline:
+    while (used := used_bytes(work)) > start + MB and time.monotonic() < deadline:
         time.sleep(0.5)
     return used
-
-
-def _text_bytes(work: Session) -> float:
-    """All texts, from a sample of them."""
-    texts = list(work.client.scan_iter(keys.text("*"), count=1000))
-    sample = texts[:: max(1, len(texts) // 200)]
-    return len(texts) * sum(work.client.memory_usage(key) for key in sample) / len(sample)
 
 
 def _finish(run_id: str) -> None:

@@ -20,6 +20,7 @@ import psutil
 from tasks.children import simulated
 from tasks.fleet import workers
 from tasks.intake.prompts import Prompt
+from tasks.ledger import keys
 from tasks.request import asked
 from tasks.runs import Status
 from tasks.session import Session, session
@@ -161,6 +162,23 @@ def worker_process() -> psutil.Process:
         if any("tasks.worker" in word for word in child.cmdline())
     )
     return found
+
+
+def used_bytes(work: Session) -> int:
+    """What Redis holds."""
+    return int(work.client.info("memory")["used_memory"])
+
+
+def text_bytes(work: Session) -> float:
+    """Of that all texts, from a sample of them."""
+    texts = list(work.client.scan_iter(keys.text("*"), count=1000))
+    sample = texts[:: max(1, len(texts) // 200)]
+    return len(texts) * sum(work.client.memory_usage(key) for key in sample) / len(sample)
+
+
+def redis_cpu_s(work: Session) -> float:
+    said = work.client.info("cpu")
+    return float(said["used_cpu_user"] + said["used_cpu_sys"])
 
 
 def calls(hosts: Sequence[Host]) -> dict[str, int]:

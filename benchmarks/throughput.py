@@ -1,16 +1,14 @@
-"""What llmq itself costs an item: submitting, and one worker against an engine that answers at once.
+"""What llmq itself costs an item that is answered: one worker against an engine that answers at once.
 
     python benchmarks/throughput.py [--papers 400] [--slots 4]
 
-Short text papers x 5 prompts are submitted for a model that nobody serves (reading, planning, texts, ledger
-and invitations), and then for one worker whose simulated engine takes no time. That engine shares the cores
-of this machine, so the CPU seconds of each process are the steadier figure. Bounds: 1000 items submitted and
-100 answered per second, 10 ms of the worker's CPU an item, nothing failed.
+Short text papers x 5 prompts for one worker whose simulated engine takes no time. That engine shares the
+cores of this machine, so the CPU seconds of each process are the steadier figure. Bounds: 100 items answered
+per second, 10 ms of the worker's CPU an item, nothing failed. Submitting: benchmarks/submit.py.
 """
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -23,15 +21,14 @@ from benchmarks.room import (
     answer,
     engines,
     parser,
+    redis_cpu_s,
     room,
     say,
     worker_process,
     working,
     write_papers,
 )
-from tasks.request import asked
 from tasks.session import Session
-from tasks.submit import submit
 
 PROMPTS = 5
 
@@ -41,8 +38,7 @@ def main() -> int:
     with room() as folder, engines([Machine("null", 0.0, options.slots)], folder) as hosts:
         papers = write_papers(folder / "papers", options.papers)
         with working(hosts) as (work, _):
-            figures = _submitting(work, papers, options.papers * PROMPTS)
-            figures += _answering(work, papers)
+            figures = _answering(work, papers)
     title = f"throughput: {options.papers} papers x {PROMPTS} prompts, one worker of {options.slots} slots"
     return say(title, figures, as_json=options.as_json)
 
@@ -54,23 +50,11 @@ def _parse() -> argparse.Namespace:
     return options.parse_args()
 
 
-def _submitting(work: Session, papers: Path, items: int) -> list[Figure]:
-    ask = asked([papers], presets=["research"], models=["served-by-nobody"])
-    begun, cpu = time.monotonic(), time.process_time()
-    run_id = submit(work.ledger, work.texts, ask.manifest, ask.files).run_id
-    wall_s, cpu_s = time.monotonic() - begun, time.process_time() - cpu
-    work.ledger.cancel(run_id)
-    return [
-        Figure("submitted", items / wall_s, "items/s", least=1000),
-        Figure("... CPU of the command", 1000 * cpu_s / items, "ms/item"),
-    ]
-
-
 def _answering(work: Session, papers: Path) -> list[Figure]:
     process = worker_process()
-    worker_s, redis_s = _cpu_s(process), _redis_cpu_s(work)
+    worker_s, redis_s = _cpu_s(process), redis_cpu_s(work)
     run = answer(work, papers)
-    worker_s, redis_s = _cpu_s(process) - worker_s, _redis_cpu_s(work) - redis_s
+    worker_s, redis_s = _cpu_s(process) - worker_s, redis_cpu_s(work) - redis_s
     items = run.status.total
     return [
         Figure("answered", run.status.successful / run.makespan_s, "items/s", least=100),
@@ -84,11 +68,6 @@ def _answering(work: Session, papers: Path) -> list[Figure]:
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def _redis_cpu_s(work: Session) -> float:
-    said = work.client.info("cpu")
-    return float(said["used_cpu_user"] + said["used_cpu_sys"])
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ class OnFile:
         self._files[number].seek(at)
         return _result(json.loads(self._files[number].readline()))
 
+    def __len__(self) -> int:
+        return len(self._places)
+
     def close(self) -> None:
         for file in self._files:
             file.close()

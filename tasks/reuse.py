@@ -39,22 +39,22 @@ def _place(bundle: Bundle, key: str, ttl_s: int, *, simulated: bool) -> Kept:
 class Earlier:
     """What is known already of a run about to be. `hosts`: the live ones, which tell whether answers will be
     simulated and which models have changed. `on_file`: an answer by its key, from results written earlier;
-    `taken` counts."""
+    `taken` counts. Keys are computed only where there may be an answer: a new paper costs none."""
 
     ledger: Ledger
     manifest: Manifest
     hosts: Sequence[HostRecord]
     ttl_s: int
-    on_file: Callable[[str], Result | None] = lambda _: None
+    on_file: Callable[[str], Result | None] | None = None
     taken: int = 0
 
     def entries(self, first: int, rows: Sequence[tuple[Bundle, str]]) -> list[Entry]:
         """The bundles, numbered from `first`, with the answers there are."""
-        keyed = [(at, item, key) for at, item, key in self._keys(rows)]
+        keyed = list(self._keys(rows))
         found = self._find([_place(rows[at][0], key, 0, simulated=self._simulated) for at, _, key in keyed])
         known: dict[int, list[tuple[int, Result]]] = {}
         for (at, item, key), in_redis in zip(keyed, found, strict=True):
-            result = in_redis or self.on_file(key)
+            result = in_redis or (self.on_file(key) if self.on_file else None)
             if result and self._usable(result):
                 own = item_id(self.manifest.run_id, first + at, item)
                 origin = result.reused_from or result.item_id
@@ -77,22 +77,37 @@ class Earlier:
         return bool(self.hosts) and all(host.simulated for host in self.hosts)
 
     def _keys(self, rows: Sequence[tuple[Bundle, str]]) -> Iterator[tuple[int, int, str]]:
-        """(row, item, answer key) of every item that can be answered."""
+        """(row, item, answer key) of every item that may have been answered."""
+        every = bool(self.on_file) or self._any_answers(rows)
         for at, (bundle, _) in enumerate(rows):
-            for item in range(0 if bundle.error else len(bundle.prompts)):
-                yield at, item, key_of(self.manifest, bundle, item)
+            if not bundle.error and (every or bundle.paper is None):
+                for item in range(len(bundle.prompts)):
+                    yield at, item, key_of(self.manifest, bundle, item)
+
+    def _any_answers(self, rows: Sequence[tuple[Bundle, str]]) -> bool:
+        """About any of these papers, to whatever."""
+        names = {keys.answers(bundle.paper) for bundle, _ in rows if bundle.paper}
+        return bool(names) and bool(self.ledger.patiently(lambda: self.ledger.redis.exists(*names)))
 
     def _find(self, places: Sequence[Kept]) -> list[Result | None]:
         """What stands there now; its result may be gone since."""
         client = self.ledger.redis
+        fields: dict[str, list[str]] = {}
+        for place in places:
+            fields.setdefault(place.key, []).append(place.field)
 
-        def ids() -> list[str | None]:
+        def ids() -> dict[tuple[str, str], str | None]:
             pipe = client.pipeline(transaction=False)
-            for place in places:
-                pipe.hget(place.key, place.field)
-            return list(pipe.execute())
+            for key, of_key in fields.items():
+                pipe.hmget(key, of_key)
+            return {
+                (key, field): item
+                for (key, of_key), items in zip(fields.items(), pipe.execute(), strict=True)
+                for field, item in zip(of_key, items, strict=True)
+            }
 
-        items = self.ledger.patiently(ids) if places else []
+        found = self.ledger.patiently(ids)
+        items = [found[place.key, place.field] for place in places]
         names = [keys.result(item) for item in items if item]
         rows = iter(self.ledger.patiently(lambda: client.mget(names)) if names else [])
         texts = [next(rows) if item else None for item in items]

@@ -13,6 +13,7 @@ from tasks.hosts import live_hosts
 from tasks.intake.extract import Paper, extract_all
 from tasks.intake.papers import PaperFile, digest_bytes
 from tasks.intake.plan import Planner
+from tasks.intake.prompts import names_file
 from tasks.ledger.ledger import Ledger
 from tasks.reuse import Earlier
 from tasks.runs import Runs
@@ -21,6 +22,7 @@ from tasks.work import PROTOCOL, Bundle, Entry, Manifest, Result, digest, unread
 
 FLUSH_BUNDLES = 500
 FLUSH_S = 0.2
+FLUSH_CHARS = 4_000_000  # of texts, for they wait in memory
 BUSY_S = 0.5
 SUBMITTER = "submit"  # the host of results that no worker had to give
 
@@ -37,7 +39,7 @@ class Submitted:
 
 def fingerprint(manifest: Manifest, files: tuple[PaperFile, ...]) -> str:
     """What makes two submits the same: the same papers in the same order, asked the same."""
-    named = any("{filename}" in prompt.template for prompt in manifest.prompts)
+    named = any(map(names_file, manifest.prompts))
     papers = [(_digest_or_path(file), file.name if named else None) for file in files]
     templates = [prompt.template for prompt in manifest.prompts]
     return digest(PROTOCOL, papers, templates, manifest.models, repr(manifest.params))
@@ -57,7 +59,7 @@ def submit(
     files: tuple[PaperFile, ...],
     *,
     fresh: bool = False,
-    on_file: Callable[[str], Result | None] = lambda _: None,
+    on_file: Callable[[str], Result | None] | None = None,
     on_start: Callable[[Submitted], None] = lambda _: None,
     on_wait: Callable[[str], None] = lambda _: None,
 ) -> Submitted:
@@ -99,6 +101,8 @@ class _Submission:
         self._earlier = None if fresh else earlier
         self._planner = Planner(self._manifest)
         self._rows: list[tuple[Bundle, str]] = []
+        self._unfiled: dict[str, str] = {}  # texts by paper
+        self._chars = 0  # of these
         self._first = 0
         self._flushed_at = time.monotonic()
 
@@ -134,17 +138,21 @@ class _Submission:
 
     def _take(self, paper: Paper) -> None:
         if paper.text is not None and not paper.error:
-            text = paper.text
-            self._ledger.patiently(lambda: self._texts.put(paper.id, text))
+            self._unfiled[paper.id] = paper.text
+            self._chars += paper.chars
         self._rows += self._planner.paper(paper)
 
     def _flush_if_due(self, files_done: int) -> None:
-        if len(self._rows) >= FLUSH_BUNDLES or time.monotonic() - self._flushed_at > FLUSH_S:
+        full = len(self._rows) >= FLUSH_BUNDLES or self._chars >= FLUSH_CHARS
+        if full or time.monotonic() - self._flushed_at > FLUSH_S:
             self._flush(files_done)
 
     def _flush(self, files_done: int) -> None:
-        rows, first = self._rows, self._first
+        """Texts first: a worker may have a bundle the moment it is in the ledger."""
+        rows, first, texts = self._rows, self._first, self._unfiled
         self._rows, self._first, self._flushed_at = [], first + len(self._rows), time.monotonic()
+        self._unfiled, self._chars = {}, 0
+        self._ledger.patiently(lambda: self._texts.put(texts))
         entries = self._known(first, rows)
         enqueue(self._ledger, self._run, self._submitter, files_done, first, entries)
         if self._earlier:

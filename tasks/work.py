@@ -16,6 +16,10 @@ PROTOCOL = 1  # of messages, records and results in Redis; workers refuse any ot
 ANY_MODEL = "llmq.any"
 RETRY_SUFFIX = ".retry"  # consumed before the queue itself
 
+# Made once: `json.dumps` with options makes an encoder each time, at twice the cost of its work here.
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def queue_of(model: str | None) -> str:
     """The queue for work that asks for `model`; without one, any host answers with its default."""
@@ -39,8 +43,7 @@ def item_id(run_id: str, bundle: int, item: int) -> str:
 
 def digest(*parts: Any) -> str:
     """sha256 of the parts as canonical JSON."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_canonical(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,8 @@ class Bundle:
         return self.copies[0][0] if self.copies else -1
 
     def to_json(self) -> str:
-        record = {k: v for k, v in asdict(self).items() if v not in (None, (), 0)}
-        return json.dumps(record, separators=(",", ":"))
+        fields = ((name, getattr(self, name)) for name in self.__slots__)  # `asdict` copies deeply
+        return _compact({name: value for name, value in fields if value not in (None, (), 0)})
 
     @classmethod
     def from_json(cls, text: str) -> Self:

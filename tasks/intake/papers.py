@@ -7,6 +7,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -139,7 +140,7 @@ def _walk(folder: Path, skipped: list[Skipped]) -> list[Path]:
             todo += reversed(_inside(path, walked, skip))
         elif path.suffix.lower() not in SUFFIXES:
             skip(path, f"{_kind(path)} is not supported")
-        elif os.path.exists(path) and not os.path.isfile(path):
+        elif not os.path.isfile(path) and os.path.exists(path):
             skip(path, "not a regular file")
         else:
             papers.append(path)  # a broken link too: somebody expects an answer for it
@@ -150,7 +151,7 @@ def _inside(folder: Path, walked: set[tuple[int, int]], skip: Callable[[Path, st
     """What is in a folder, sorted; nothing where it was walked before or cannot be opened."""
     try:
         status = folder.stat()
-        entries = sorted(folder.iterdir())
+        entries = sorted(folder.iterdir(), key=attrgetter("name"))  # whole paths compare slowly
     except OSError as error:
         skip(folder, f"the folder cannot be opened: {error.strerror}")
         return []
@@ -164,14 +165,24 @@ def _inside(folder: Path, walked: set[tuple[int, int]], skip: Callable[[Path, st
 def _once(entries: Sequence[tuple[Path, Path]], skipped: list[Skipped]) -> list[tuple[Path, Path]]:
     """Each file once. The same path again needs no word; another path to the same file gets one."""
     first: dict[str, Path] = {}
+    folders: dict[Path, str] = {}
     kept = []
     for path, name in entries:
-        seen = first.setdefault(os.path.realpath(path), path)
+        seen = first.setdefault(_real(path, folders), path)
         if seen is path:
             kept.append((path, name))
         elif os.path.abspath(seen) != os.path.abspath(path):
             skipped.append(Skipped(path, printable(path), f"the same file as {printable(seen)}"))
     return kept
+
+
+def _real(path: Path, folders: dict[Path, str]) -> str:
+    """The real path of a file; a folder's is looked up once and kept in `folders`."""
+    if path.is_symlink():
+        return os.path.realpath(path)
+    if path.parent not in folders:
+        folders[path.parent] = os.path.realpath(path.parent)
+    return os.path.join(folders[path.parent], path.name)
 
 
 def _named(entries: Sequence[tuple[Path, Path]]) -> tuple[PaperFile, ...]:

@@ -1,9 +1,10 @@
 """From papers to bundles: which items there are, and which share one answer. Pure."""
 
+import hashlib
 from collections.abc import Iterator
 
 from tasks.intake.extract import Paper
-from tasks.intake.prompts import render
+from tasks.intake.prompts import names_file, render
 from tasks.work import Bundle, Manifest, digest, queue_of
 
 CHARACTERS_A_TOKEN = 4  # roughly, and only to compare papers
@@ -28,12 +29,17 @@ def key_of(manifest: Manifest, bundle: Bundle, item: int) -> str:
 
 class Planner:
     """Hands out bundles in order, numbered from 0. Items whose answer key has come before in this run
-    become copies, in bundles that wait for the original."""
+    become copies, in bundles that wait for the original.
+
+    Within a run, answer keys are equal where paper, model and instruction are. Most papers come once, so
+    what is kept of each is where it was first asked about; instructions are compared when it comes again."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._models = manifest.models or (None,)
-        self._first: dict[str, tuple[int, int]] = {}
+        self._once: dict[bytes, tuple[int, str | None, tuple[int, ...]]] = {}  # number, file and prompts
+        self._again: dict[bytes, dict[str, tuple[int, int]]] = {}  # of what came twice, by instruction
+        self._fixed: dict[int, str] = {}  # instructions that are the same for every file
         self.number = 0
 
     def paper(self, paper: Paper) -> Iterator[tuple[Bundle, str]]:
@@ -57,8 +63,13 @@ class Planner:
     def recall(self, bundle: Bundle) -> None:
         """Count a bundle that an interrupted submit has already added."""
         if not bundle.copies and not bundle.error:
-            for item in range(len(bundle.prompts)):
-                self._first.setdefault(key_of(self._manifest, bundle, item), (self.number, item))
+            mark = _mark(bundle.paper, bundle.model)
+            if mark in self._once:
+                originals = self._originals(mark)
+                for item, index in enumerate(bundle.prompts):
+                    originals.setdefault(self._instruction(index, bundle.file), (self.number, item))
+            else:
+                self._once[mark] = self.number, bundle.file, bundle.prompts
         self.number += 1
 
     def _bundles(
@@ -76,21 +87,43 @@ class Planner:
         self, file: str | None, paper: str | None, model: str | None, prompts: tuple[int, ...]
     ) -> tuple[tuple[int, ...], dict[int, list[tuple[int, tuple[int, int]]]]]:
         """Prompts to answer, and those that copy, by the bundle they copy from."""
+        mark = _mark(paper, model)
+        originals = self._originals(mark) if mark in self._once else {}
         new: list[int] = []
         copies: dict[int, list[tuple[int, tuple[int, int]]]] = {}
         for index in prompts:
-            key = self._key(file, paper, model, index)
-            if key in self._first:
-                copies.setdefault(self._first[key][0], []).append((index, self._first[key]))
+            instruction = self._instruction(index, file)
+            if original := originals.get(instruction):
+                copies.setdefault(original[0], []).append((index, original))
             else:
-                self._first[key] = (self.number, len(new))
+                originals[instruction] = (self.number, len(new))
                 new.append(index)
-        return tuple(new), copies
+        every = prompts if len(new) == len(prompts) else tuple(new)  # one tuple for all papers
+        self._once.setdefault(mark, (self.number, file, every))
+        return every, copies
 
-    def _key(self, file: str | None, paper: str | None, model: str | None, index: int) -> str:
-        instruction = render(self._manifest.prompts[index], file)
-        return answer_key(paper, instruction, model, self._manifest, "generate")
+    def _originals(self, mark: bytes) -> dict[str, tuple[int, int]]:
+        """What has been asked about a paper, and where: (bundle, item) by instruction."""
+        if mark not in self._again:
+            number, file, prompts = self._once[mark]
+            self._again[mark] = {
+                self._instruction(index, file): (number, item) for item, index in enumerate(prompts)
+            }
+        return self._again[mark]
+
+    def _instruction(self, index: int, file: str | None) -> str:
+        prompt = self._manifest.prompts[index]
+        if names_file(prompt):
+            return render(prompt, file)
+        if index not in self._fixed:
+            self._fixed[index] = render(prompt, file)
+        return self._fixed[index]
 
     def _count(self, bundle: Bundle) -> tuple[Bundle, str]:
         self.number += 1
         return bundle, queue_of(bundle.model)
+
+
+def _mark(paper: str | None, model: str | None) -> bytes:
+    """Stands for a paper and a model in a third of the bytes."""
+    return hashlib.blake2b(repr((paper, model)).encode(), digest_size=16).digest()

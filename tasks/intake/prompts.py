@@ -55,6 +55,11 @@ def render(prompt: Prompt, filename: str | None) -> str:
     return instruction
 
 
+def names_file(prompt: Prompt) -> bool:
+    """Whether its instruction differs from file to file."""
+    return "{filename}" in prompt.template
+
+
 def layout(prompt: Prompt, paper_text: str | None, filename: str | None = None) -> tuple[str, str]:
     """The system and the user text of one request. Without a paper the user text is the prompt alone
     and there is no system text. Raises InputError as `render` does."""
