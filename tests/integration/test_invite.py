@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from celery import Celery
 from kombu import Queue
 
@@ -38,6 +39,22 @@ def test_it_is_what_celery_writes(redis_url: str) -> None:
     ours = read(client, "llmq.any")
     assert json.loads(base64.b64decode(ours["body"])) == json.loads(base64.b64decode(theirs["body"]))
     assert scrubbed(ours) == scrubbed(theirs) | {"body": ours["body"]}
+
+
+@pytest.mark.parametrize("name", ['"}, {"', "100 %s", "\\", "<a>", "na\u00efve\u2028"])
+def test_names_stay_what_they_are(redis_url: str, name: str) -> None:
+    """No queue, run or label breaks the form that messages are written from."""
+    client = connect(redis_url)
+    invite(client, [Invitation("r1", 3, name, name), Invitation("r2", 4, name, name)])
+    for run, bundle in (("r1", 3), ("r2", 4)):
+        message = read(client, name)
+        kwargs = {"run": run, "bundle": bundle, "queue": name, "protocol": PROTOCOL}
+        assert json.loads(base64.b64decode(message["body"]))[1] == kwargs
+        assert message["properties"]["delivery_info"]["routing_key"] == name
+        assert message["headers"]["argsrepr"] == f"({name})"
+        assert message["headers"]["kwargsrepr"] == f"{{'bundle': {bundle}}}"
+        assert message["headers"]["id"].startswith(f"{run}-{bundle}.")
+        assert message["headers"]["id"] == message["headers"]["root_id"]
 
 
 def test_again_goes_into_the_retry_queue(redis_url: str) -> None:

@@ -111,6 +111,28 @@ def test_the_same_again_asks_nothing(bench: Bench) -> None:
     }
 
 
+def test_new_papers_beside_old_ones(bench: Bench) -> None:
+    """A folder that has grown: old papers are answered at once, the new one is asked."""
+    bench.submit(WHY, HOW, run_id="r1")
+    bench.work("r1")
+    bench.asked.clear()
+    (bench.papers / "ab.txt").write_text("A paper between the others, of which nobody has heard before.")
+    assert bench.submit(WHY, HOW, run_id="r2").reused == 4
+    bench.work("r2")
+    assert bench.asked == ["r2-1-0", "r2-1-1"]
+    origins = [row.result and row.result.reused_from for row in report(bench.runs, "r2").rows()]
+    assert origins == ["r1-0-0", "r1-0-1", None, None, "r1-1-0", "r1-1-1"]
+
+
+def test_prompts_without_papers_are_reused_too(bench: Bench) -> None:
+    """Each lies under its own key."""
+    for run_id, prompts, reused in (("r1", (WHY, HOW), 0), ("r2", (WHO, HOW), 1)):
+        manifest = Manifest(run_id, prompts, ("m",), Params(), paperless=True)
+        assert submit(bench.ledger, bench.texts, manifest, ()).reused == reused
+        bench.work(run_id)
+    assert bench.asked == ["r1-0-0", "r1-1-0", "r2-0-0"]
+
+
 def test_fresh_asks_again(bench: Bench) -> None:
     """`--fresh` takes nothing over."""
     bench.submit(WHY, run_id="r1")

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.errors import Corrupt
 from tasks.intake.extract import Paper
-from tasks.intake.plan import Planner, answer_key
+from tasks.intake.plan import Planner, answer_key, key_of
 from tasks.intake.prompts import Prompt
 from tasks.work import Bundle, Manifest, Params
 
@@ -71,6 +71,55 @@ def test_an_interrupted_plan_goes_on_the_same() -> None:
         second.recall(bundle)
     rest = [bundle for name in ("b.txt", "c.txt") for bundle, _ in second.paper(paper(name))]
     assert rows[1:] == rest
+
+
+AGAIN = (
+    *PROMPTS,
+    Prompt("why again", "Why?"),
+    Prompt("name of b", "What does b.txt say?"),
+    Prompt("of", "Of {filename}?"),
+    Prompt("of a", "Of a{filename}?"),  # of b.txt, what the one above asks of ab.txt
+)
+
+
+def papers_that_come_again() -> list[Paper]:
+    texts = {"a.txt": "one", "ab.txt": "one", "b.txt": "one", "c.txt": "two", "d.txt": "one", "e.txt": "two"}
+    return [paper(name, text) for name, text in texts.items()]
+
+
+@pytest.mark.parametrize("papers", [papers_that_come_again(), papers_that_come_again()[::-1]])
+def test_copies_are_what_has_an_equal_answer_key(papers: list[Paper]) -> None:
+    """However often a paper comes, whatever its file is called, and whichever prompt says the same: an item
+    is answered once for each key, by the first that has it."""
+    manifest = replace(MANIFEST, prompts=AGAIN, models=("m", "n"))
+    planner = Planner(manifest)
+    rows = [bundle for one in papers for bundle, _ in planner.paper(one)]
+    first: dict[str, tuple[int, int]] = {}
+    for number, row in enumerate(rows):
+        for item in range(len(row.prompts)):
+            key = key_of(manifest, row, item)
+            original = first.setdefault(key, (number, item))
+            assert (row.copies[item] if row.copies else (number, item)) == original
+    assert sum(len(row.prompts) for row in rows) == len(papers) * len(AGAIN) * 2
+    assert len(first) < len(papers) * len(AGAIN) * 2
+
+
+def test_a_plan_broken_off_anywhere_goes_on_the_same() -> None:
+    """Also where papers have come again before and after."""
+    manifest = replace(MANIFEST, prompts=AGAIN)
+    whole = Planner(manifest)
+    rows = [list(whole.paper(one)) for one in papers_that_come_again()]
+    for done in range(len(rows) + 1):
+        planner = Planner(manifest)
+        for bundle, _ in (row for of_paper in rows[:done] for row in of_paper):
+            planner.recall(bundle)
+        assert [list(planner.paper(one)) for one in papers_that_come_again()[done:]] == rows[done:]
+
+
+def test_an_answer_key_stays_what_it_was() -> None:
+    """Answers of years ago are found by it: another one needs a new LAYOUT."""
+    known = "21d0be03ccd159d7f3ba6da3552e7e98d05a3b216afa6b524955968630cea2c9"
+    assert answer_key("p", "Wh\u00ff?", "m", MANIFEST, "generate") == known
 
 
 @pytest.mark.parametrize(
