@@ -37,12 +37,14 @@ MODEL = "sim-8b"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A simulated machine: every request takes `service_s`, `slots` at a time."""
+    """A simulated machine: every request takes `service_s`, `slots` at a time. `output_tokens`: in every
+    answer; None: about 120."""
 
     id: str
     service_s: float
     slots: int
     wire: str = "openai"
+    output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,15 @@ def engines(machines: Sequence[Machine], folder: Path) -> Iterator[tuple[Host, .
 
 
 def _profile(machine: Machine, folder: Path) -> str:
-    fields = {
+    fields: dict[str, object] = {
         "wire": machine.wire,
         "models": [MODEL],
         "slots": machine.slots,
         "service_s": machine.service_s,
         "prefix_cache": False,
     }
+    if machine.output_tokens:
+        fields |= {"output_tokens": machine.output_tokens, "output_spread": 0.0}
     path = folder / f"{machine.id}.toml"
     path.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in fields.items()))
     return str(path)
@@ -134,11 +138,18 @@ def answer(work: Session, papers: Path, *, preset: str = "research", max_tokens:
     begun = time.monotonic()
     run_id = submit(work.ledger, work.texts, ask.manifest, ask.files, fresh=True).run_id
     submit_s = time.monotonic() - begun
+    status = wait_ended(work, run_id)
+    return Ended(status, _results(work, run_id), ask.manifest.prompts, submit_s)
+
+
+def wait_ended(work: Session, run_id: str) -> Status:
+    """How a run ended; at most five minutes."""
+    deadline = time.monotonic() + LONGEST_RUN_S
     while not (status := work.runs.status(run_id)).ended:
-        if time.monotonic() - begun > LONGEST_RUN_S:
+        if time.monotonic() > deadline:
             raise SystemExit(f"no end within {LONGEST_RUN_S:.0f} s: {status}\n{_last_words(work.settings)}")
         time.sleep(POLL_S)
-    return Ended(status, _results(work, run_id), ask.manifest.prompts, submit_s)
+    return status
 
 
 def _last_words(settings: Settings) -> str:
