@@ -143,9 +143,7 @@ def _null_figures(costs: Sequence[Cost]) -> list[Figure]:
     cpu = _median(costs, lambda one: one.worker_s / one.items)
     return [
         *_spread("items through a worker", [one.rate for one in costs], "items/s", least=1200),
-        Figure(
-            "... CPU of the worker", 1000 * cpu, "ms/item"
-        ),
+        Figure("... CPU of the worker", 1000 * cpu, "ms/item"),
         Figure("... of one core, while it ran", _median(costs, lambda one: one.worker_s / one.makespan_s)),
         Figure("... CPU of Redis", 1000 * _median(costs, lambda one: one.redis_s / one.items), "ms/item"),
         Figure("... items failed", sum(one.failed for one in costs), most=0),

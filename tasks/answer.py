@@ -91,7 +91,12 @@ class _Asking:
         self._ask, self._model, self._question = ask, model, question
         self._scale = scale.of(model.local)
         self._completions: list[Completion] = []
-        self.sent_tokens = 0  # what the last request was estimated to take, unscaled
+        self._sent = ""
+
+    @property
+    def sent_tokens(self) -> int:
+        """What the last request was estimated to take, unscaled."""
+        return windows.estimate_tokens(self._sent)
 
     def answer(self, largest: int | None) -> Answer:
         question, window = self._question, self._model.window
@@ -126,7 +131,7 @@ class _Asking:
 
     def _send(self, system: str, prompt: str, text: str | None) -> str:
         params = self._question.params
-        self.sent_tokens = windows.estimate_tokens(system + prompt)
+        self._sent = system + prompt
         request = Request(
             model=self._model.local,
             prompt=prompt,

@@ -171,8 +171,8 @@ class Carrier:
             return f"given back: {error}"
         except LLMQError as error:
             return self._failed(turn, error)
-        self.live.succeeded()
-        self.slots.wake()
+        if self.live.succeeded():
+            self.slots.wake()
         return self._commit(turn, self._result(turn, model, reply))
 
     def _go_on(self, turn: Turn) -> str | None:

@@ -26,6 +26,7 @@ imports = ["tasks.complete"]
 task_ignore_result = True  # the ledger's commit writes the results, under Celery's own keys
 task_acks_late = True  # with prefetch 1: never hoards, and measured without idle slots
 worker_prefetch_multiplier = 1
+worker_consumer = "tasks.consumer:FleetConsumer"  # events leave in batches
 worker_pool = "threads"  # a slot waits for an engine; nothing here needs a core
 worker_send_task_events = True  # Flower sees tasks and workers
 worker_hijack_root_logger = True

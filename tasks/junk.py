@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import redis
@@ -45,10 +46,11 @@ def check(raw: bytes, queue: str) -> None:
     invitation of another version."""
     if len(raw) > MOST_BYTES:
         raise BadMessage(f"it has {len(raw)} bytes")
+    if _to_the_letter(raw, queue):
+        return
     message = _opened(raw)
     _check_protocol(message)
-    template = _opened(envelope(Invitation("", 0, ""), queue).encode())
-    if difference := _difference(template, message, "it"):
+    if difference := _difference(_template(queue), message, "it"):
         raise BadMessage(difference)
 
 
@@ -91,6 +93,43 @@ def _opened(raw: bytes) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise BadMessage("it has no body in base64") from error
     return message | {"body": _json(body, f"its body ({message.get('content-type')!r:.60})")}
+
+
+def _to_the_letter(raw: bytes, queue: str) -> bool:
+    """Whether it is what `tasks/invite.py` writes, in the same letters: nearly every message is, and a
+    pattern sees it in a tenth of the time."""
+    outer, inner = _patterns(queue)
+    found = outer.fullmatch(raw)
+    try:
+        return bool(found and inner.fullmatch(base64.b64decode(found["body"], validate=True)))
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=64)
+def _template(queue: str) -> dict[str, Any]:
+    return _opened(envelope(Invitation("", 0, ""), queue).encode())
+
+
+@lru_cache(maxsize=64)
+def _patterns(queue: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Of a message and of its body: the letters of ours, and any value where each has its own."""
+    message = json.loads(envelope(Invitation("", 0, ""), queue))
+    body = json.loads(base64.b64decode(message["body"]))
+    return _pattern(message), _pattern(body)
+
+
+def _pattern(ours: Any) -> re.Pattern[bytes]:
+    text = re.escape(json.dumps(_marked(ours)))
+    for mark, letters in LETTERS.items():
+        text = text.replace(f'"{mark}"', letters)
+    return re.compile(text.encode())
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: MARKS.get(key) or _marked(one) for key, one in value.items()}
+    return [_marked(one) for one in value] if isinstance(value, list) else value
 
 
 def _json(raw: bytes, what: str) -> Any:
@@ -136,6 +175,20 @@ OWN: dict[str, Callable[[object], bool]] = {
     "run": _run_id,
     "bundle": _bundle,
 }
+
+# The same as JSON in ASCII: how a text, a run's id, a number and a body are written. Texts with an escaped
+# half of a surrogate pair are for the slow way to judge.
+_PLAIN = r"[ !#-\[\]-~]*"
+_ESCAPED = r"\\(?:[\"\\/bfnrt]|u(?!d[89a-f])[0-9a-f]{4})"
+_TEXT = f'"{_PLAIN}(?:{_ESCAPED}{_PLAIN})*"'
+LETTERS = {
+    "<text>": _TEXT,
+    "<run>": f'"{RUN_ID.pattern}"',
+    "<bundle>": "(?:0|[1-9][0-9]{0,8})",
+    "<body>": '"(?P<body>[A-Za-z0-9+/=]*)"',
+}
+_MARK_OF: dict[Callable[[object], bool], str] = {_text: "<text>", _run_id: "<run>", _bundle: "<bundle>"}
+MARKS = {key: _MARK_OF[kind] for key, kind in OWN.items()} | {"body": "<body>"}
 
 
 def _difference(expected: Any, found: Any, path: str) -> str | None:

@@ -123,9 +123,10 @@ class LiveHost:
         except EngineError as error:
             self.failed(error)
 
-    def succeeded(self) -> None:
+    def succeeded(self) -> bool:
+        """The engine answered; says whether the host may take more work now than before."""
         with self._lock:
-            self.breaker.succeeded()
+            return self.breaker.succeeded()
 
     def failed(self, error: EngineError) -> bool:
         """Count a failure of the engine; says whether the host stops taking work."""

@@ -3,28 +3,17 @@ its writes, and answers that have been paid for would be asked again."""
 
 import time
 from collections import deque
-from dataclasses import dataclass
 
-from tasks.ledger.ledger import Claim, Kept, Ledger
+from tasks.ledger.ledger import Claim, Draft, Kept, Ledger
 from tasks.work import Result
 
 
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    at: float
-    claim: Claim
-    item: int
-    result: Result
-    next_item: int | None
-    kept: Kept | None
-
-
 class RecentCommits:
-    """Commits through the ledger and remembers them until two renewals have found the same Redis."""
+    """Commits through the ledger and remembers them, as texts, until two renewals found the same Redis."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._made: deque[_Commit] = deque()
+        self._made: deque[tuple[float, Draft]] = deque()
         self._server: str | None = None
         self._met_at = self._met_before = 0.0
 
@@ -32,17 +21,18 @@ class RecentCommits:
         self, claim: Claim, item: int, result: Result, next_item: int | None, kept: Kept | None = None
     ) -> tuple[str, str]:
         """As `Ledger.commit`."""
-        answer = self._ledger.commit(claim, item, result, next_item, kept)
-        self._made.append(_Commit(time.monotonic(), claim, item, result, next_item, kept))
+        draft = self._ledger.draft(claim, item, result, next_item, kept)
+        answer = self._ledger.file(draft)
+        self._made.append((time.monotonic(), draft))
         return answer
 
     def met(self, server: str) -> int:
         """Redis answered, and says it is `server` (its run id, another after each start). Returns how many
         commits were made again."""
         made = list(self._made) if self._server not in (None, server) else []
-        for one in made:
-            self._ledger.commit(one.claim, one.item, one.result, one.next_item, one.kept)
+        for _, draft in made:
+            self._ledger.file(draft)
         self._server, self._met_before, self._met_at = server, self._met_at, time.monotonic()
-        while self._made and self._made[0].at < self._met_before:
+        while self._made and self._made[0][0] < self._met_before:
             self._made.popleft()
         return len(made)

@@ -42,12 +42,13 @@ class Texts:
             if paper_id in self._recent:
                 self._recent.move_to_end(paper_id)
                 return self._recent[paper_id]
-        packed = self._redis.get(keys.text(paper_id))
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.get(keys.text(paper_id)).expire(keys.text(paper_id), self.ttl_s)
+        packed, _ = pipe.execute()  # an open run never loses its papers
         if packed is None:
             raise TextMissing(
                 f"the text of paper {paper_id[:12]} is not in Redis any more; submit with --fresh"
             )
-        self._redis.expire(keys.text(paper_id), self.ttl_s)  # an open run never loses its papers
         text = zlib.decompress(packed).decode("utf-8", "surrogatepass")
         with self._lock:
             self._recent[paper_id] = text

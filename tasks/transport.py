@@ -95,6 +95,7 @@ class Channel(kombu_redis.Channel):
     QoS = QoS
     _resume_at = 0.0
     _refusal = ""
+    _shared: Any = None
 
     def accepts(self, key: bytes, raw: bytes) -> bool:
         """Whether Celery may have what was popped; junk is set aside."""
@@ -140,6 +141,15 @@ class Channel(kombu_redis.Channel):
 
     def _get_client(self) -> Any:
         return partial(Waiting, self)
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """One for all commands that do not block, from any thread: kombu makes a client for each of them,
+        which took a worker a tenth of its time."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._shared is None or self._shared.connection_pool is not self.pool:
+            self._shared = super()._create_client()
+        return self._shared
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         if time.monotonic() >= self._resume_at:

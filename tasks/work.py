@@ -185,8 +185,10 @@ class Result:
     def to_json(self, finished_at: str) -> str:
         """As an ordinary Celery result (JSON backend): `AsyncResult(item_id).get()` returns the
         fields of a success and raises for a failure."""
-        fields = asdict(self)
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields["failures"] = [asdict(one) for one in self.failures]
         if self.error:
+            fields["error"] = asdict(self.error)
             fields |= {
                 "exc_type": self.error.type,
                 "exc_module": "llmq",

@@ -31,9 +31,11 @@ class Breaker:
         """Trial after trial has failed for so long that the pause does not grow any more."""
         return self.pause_s >= self.longest_pause_s
 
-    def succeeded(self) -> None:
-        """A request was answered."""
+    def succeeded(self) -> bool:
+        """A request was answered. Returns whether that is news: more work may be taken now."""
+        news = not self.closed
         self.state, self.reason, self.failures, self.pause_s = "closed", "", 0, FIRST_PAUSE_S
+        return news
 
     def failed(self, now: float, reason: str, *, absent: bool) -> bool:
         """A request failed; `absent`: nothing answers at the address. Returns whether work stops."""

@@ -8,6 +8,7 @@ all but the first: measured on llama.cpp, 3.8 times less wall time than with the
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tasks.errors import InputError
 from tasks.intake.names import unique
@@ -39,6 +40,7 @@ class Preset:
     prompts: tuple[Prompt, ...]
 
 
+@lru_cache(maxsize=256)  # each paper's, several times an item
 def render(prompt: Prompt, filename: str | None) -> str:
     """The instruction as it is sent; what the answer key hashes. The paper goes first, so a trailing
     ": {content}" is dropped, and elsewhere `{content}` becomes "the paper above". Without a paper

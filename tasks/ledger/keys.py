@@ -41,6 +41,8 @@ Kombu's, where invitations lie; a run's leave them when it has ended or is remov
     unacked, unacked_index   hash, zset  messages that a worker has received
 """
 
+from functools import lru_cache
+
 RUNS = "llmq:runs"
 OPEN = "llmq:open"
 ENDED = "llmq:ended"
@@ -118,9 +120,10 @@ def result(item_id: str) -> str:
     return RESULT_PREFIX + item_id
 
 
-def of_run(run_id: str) -> list[str]:
+@lru_cache(maxsize=64)
+def of_run(run_id: str) -> tuple[str, ...]:
     """The KEYS of every script, in the order `common.lua` names them."""
-    return [
+    return (
         run(run_id),
         plan(run_id),
         owed(run_id),
@@ -133,4 +136,4 @@ def of_run(run_id: str) -> list[str]:
         ENDED,
         RUNS,
         due(run_id, ""),
-    ]
+    )

@@ -95,6 +95,15 @@ class Outlook:
     held_in_all: int
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A commit as its script takes it, the result as text."""
+
+    run_id: str
+    args: tuple[Any, ...]
+    more_keys: tuple[str, ...]
+
+
 class Ledger:
     """The scripts by name. `lease_s`: how long a holder that says nothing is trusted; a `patient` one says
     when it begins and ends to wait for Redis."""
@@ -219,7 +228,13 @@ class Ledger:
     ) -> tuple[str, str]:
         """File an item's result if it is the first; `kept`: later runs may take it. Answers (`first` |
         `late` | `unknown`, and for the bundle: `held` | `done` | `lost` | `gone`)."""
-        args = [
+        return self.file(self.draft(claim, item, result, next_item, kept))
+
+    def draft(
+        self, claim: Claim, item: int, result: Result, next_item: int | None, kept: Kept | None = None
+    ) -> Draft:
+        """A commit to be filed, and to be filed again if Redis forgets it."""
+        args = (
             claim.number,
             item,
             claim.token,
@@ -230,8 +245,12 @@ class Ledger:
             "" if result.answer_tokens is None else result.answer_tokens,
             keys.LATE,
             *([kept.field, kept.ttl_s] if kept else []),
-        ]
-        novelty, bundle = self._run("commit", claim.run_id, args, *([kept.key] if kept else []))
+        )
+        return Draft(claim.run_id, args, (kept.key,) if kept else ())
+
+    def file(self, draft: Draft) -> tuple[str, str]:
+        """Answers as `commit`."""
+        novelty, bundle = self._run("commit", draft.run_id, draft.args, *draft.more_keys)
         return novelty, bundle
 
     def release(

@@ -36,7 +36,13 @@ def test_flower_shows_workers_and_tasks_under_their_names(room: Room) -> None:
     room.worker("box")
     papers = room.papers(2)
     assert room.llmq("submit", str(papers), "-p", "Why?", "-p", "How?", "--wait").returncode == 0
-    tasks = wait_until(lambda: page("/api/tasks"), 20, "flower has seen tasks")
+
+    def ended() -> Any:
+        tasks = page("/api/tasks") or {}
+        return len(tasks) == 2 and all(task["state"] == "SUCCESS" for task in tasks.values()) and tasks
+
+    tasks = wait_until(ended, 20, "flower has seen both tasks from their start to their end")
+    assert all(task["received"] and task["started"] and task["succeeded"] for task in tasks.values())
     assert {task["name"] for task in tasks.values()} == {"llmq.complete"}
     assert all(task["worker"].startswith("box@") for task in tasks.values())
     assert any("paper-000.txt: 2 prompts" in task["args"] for task in tasks.values())
