@@ -34,6 +34,9 @@ def test_flower_shows_workers_and_tasks_under_their_names(room: Room) -> None:
 
     assert wait_until(lambda: page("/healthcheck"), 40, "flower is up") == "OK"
     room.worker("box")
+    wait_until(
+        lambda: any((page("/api/workers?status=1") or {}).values()), 20, "flower hears the worker's events"
+    )
     papers = room.papers(2)
     assert room.llmq("submit", str(papers), "-p", "Why?", "-p", "How?", "--wait").returncode == 0
 
