@@ -10,16 +10,18 @@ JSONL.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import psutil
 
 from benchmarks.room import Figure, parser, room, say
 from tasks.enqueue import enqueue
@@ -125,12 +127,17 @@ def _written(run_id: str, path: Path) -> Written:
     """The command itself, in a process of its own."""
     llmq = Path(sys.executable).with_name("llmq")
     begun = time.monotonic()
-    child = subprocess.Popen([llmq, "results", run_id, "-o", path], stderr=subprocess.PIPE)
-    _, status, used = os.wait4(child.pid, 0)
+    child = psutil.Popen([llmq, "results", run_id, "-o", path], stderr=subprocess.DEVNULL)
+    peak = (
+        0  # looked at now and then: the kernel's own figure begins with the size of who started the process
+    )
+    while child.poll() is None:
+        with suppress(psutil.Error):
+            peak = max(peak, child.memory_info().rss)
+        time.sleep(0.02)
     seconds = time.monotonic() - begun
-    if status or not path.exists():
-        raise SystemExit(f"`llmq results` failed: {child.stderr.read().decode() if child.stderr else ''}")
-    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if child.returncode or not path.exists():
+        raise SystemExit(f"`llmq results {run_id}` failed")
     return Written(seconds, peak, path.stat().st_size)
 
 

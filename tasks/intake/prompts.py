@@ -40,7 +40,6 @@ class Preset:
     prompts: tuple[Prompt, ...]
 
 
-@lru_cache(maxsize=256)  # each paper's, several times an item
 def render(prompt: Prompt, filename: str | None) -> str:
     """The instruction as it is sent; what the answer key hashes. The paper goes first, so a trailing
     ": {content}" is dropped, and elsewhere `{content}` becomes "the paper above". Without a paper
@@ -49,7 +48,13 @@ def render(prompt: Prompt, filename: str | None) -> str:
         raise InputError(
             f"prompt {prompt.name!r} has {found[0]}, but no paper was named: add a file or folder"
         )
-    values = {"content": "the paper above", "filename": filename or ""}
+    named = "{filename}" in prompt.template
+    return _instruction(prompt, filename or "" if named else "")
+
+
+@lru_cache(maxsize=256)  # the same for every paper, unless it has its name
+def _instruction(prompt: Prompt, filename: str) -> str:
+    values = {"content": "the paper above", "filename": filename}
     template = _TRAILING_CONTENT.sub("", prompt.template)
     instruction = _PLACEHOLDER.sub(lambda found: values[found[1]], template).strip()
     if not instruction:

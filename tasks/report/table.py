@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from tasks.report.collect import Row
@@ -52,6 +53,7 @@ METRICS = (
     "server_total_s",
     "context_length",
 )
+DIGITS = {name: 6 if name.endswith("_s") else 3 for name in METRICS}  # what is behind them is noise
 COLUMNS = (*HEAD, *FACTS, *ORIGIN, *METRICS)
 
 
@@ -78,7 +80,7 @@ def to_object(row: Row) -> dict[str, Any]:
         "params": {name: getattr(row.params, name) for name in PARAMS},
         "llmq_version": row.llmq,
         "answer_key": row.answer_key,
-        "metrics": {name: _rounded(name, result.metrics.get(name)) for name in METRICS} if result else None,
+        "metrics": dict(zip(METRICS, _metrics(result), strict=True)) if result else None,
     }
 
 
@@ -90,8 +92,9 @@ def to_cells(row: Row) -> list[Any]:
     params = [getattr(row.params, name) for name in PARAMS]
     failed = _failures(result)
     origin = [json.dumps(failed) if failed else None, row.paper, _sha256(row.prompt_template), row.layout]
-    metrics = [_rounded(name, result.metrics.get(name)) if result else None for name in METRICS]
-    return [_cell(value) for value in (*head, *facts, *origin, *params, row.llmq, row.answer_key, *metrics)]
+    metrics = _metrics(result) if result else [None] * len(METRICS)
+    cells = (*head, *facts, *origin, *params, row.llmq, row.answer_key, *metrics)
+    return [_cell(value) if isinstance(value, str | bool) else value for value in cells]
 
 
 def _outcome(result: Result | None) -> tuple[Any, ...]:
@@ -113,26 +116,28 @@ def _failures(result: Result | None) -> list[list[str]]:
     return [[one.host, one.type, one.message] for one in result.failures] if result else []
 
 
+@lru_cache(maxsize=64)  # of a prompt, again and again
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _rounded(name: str, value: Any) -> Any:
-    """Microseconds, and rates to three digits: what is behind them is noise."""
-    if not isinstance(value, float):
-        return value
-    return round(value, 6 if name.endswith("_s") else 3)
+def _metrics(result: Result) -> list[Any]:
+    """In the order of METRICS: microseconds, and rates to three digits."""
+    known = result.metrics
+    return [
+        round(value, digits) if isinstance(value := known.get(name), float) else value
+        for name, digits in DIGITS.items()
+    ]
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return _tame(value) if isinstance(value, str) else value
+def _cell(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else _tame(value)
 
 
 def _tame(text: str) -> str:
     """A text that stays in its cell: line ends of one kind, for a lone CR ends a row in some readers;
     no control characters, no formula, and nothing that UTF-8 cannot write."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _CONTROLS.sub("\ufffd", text).encode("utf-8", "backslashreplace").decode()
+    if not text.isprintable():  # neither has such a text, and most are such
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = _CONTROLS.sub("\ufffd", text).encode("utf-8", "backslashreplace").decode()
     return "'" + text if text.lstrip(" ").startswith(FORMULA_STARTS) else text

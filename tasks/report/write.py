@@ -4,6 +4,7 @@ be followed as results land."""
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -14,9 +15,7 @@ from tasks.report.collect import Report, Row
 from tasks.report.table import COLUMNS, to_cells, to_object
 
 # JSON escapes the other commands to a terminal itself; the text is the same to whoever parses it.
-ESCAPED = {
-    code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
+ESCAPED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def check_outputs(paths: Iterable[Path]) -> None:
@@ -81,11 +80,13 @@ def line(row: Row) -> str:
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    text = json.dumps(value, ensure_ascii=False, indent=indent).translate(ESCAPED)
+    text = json.dumps(value, indent=indent, ensure_ascii=False) if indent else LINE.encode(value)
+    text = ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     # Lone surrogates (from file names) cannot be written as UTF-8; ASCII escapes carry them.
     return text if _encodable(text) else json.dumps(value, indent=indent)
 
 
+LINE = json.JSONEncoder(ensure_ascii=False)
 WRITERS: dict[str, Callable[[Report, Iterable[Row], IO[str]], Any]] = {
     ".json": write_json,
     ".jsonl": write_jsonl,
