@@ -209,11 +209,10 @@ class Result:
         fields = json.loads(text)["result"]
         for name in ("exc_type", "exc_module", "exc_message"):
             fields.pop(name, None)
-        error = fields.pop("error")
-        return cls(
-            **fields | {"failures": failures(fields["failures"])},
-            error=Failure(**error) if error else None,
-        )
+        if fields["error"]:
+            fields["error"] = Failure(**fields["error"])
+        fields["failures"] = failures(fields["failures"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ def line(row: Row) -> str:
 
 def _json(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, indent=indent, ensure_ascii=False) if indent else LINE.encode(value)
+    if text.isprintable():  # hence it can be encoded, too
+        return text
     text = ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     # Lone surrogates (from file names) cannot be written as UTF-8; ASCII escapes carry them.
     return text if _encodable(text) else json.dumps(value, indent=indent)
