@@ -37,14 +37,20 @@ MODEL = "sim-8b"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A simulated machine: every request takes `service_s`, `slots` at a time. `output_tokens`: in every
-    answer; None: about 120."""
+    """A simulated machine: every request takes `service_s`, `slots` at a time. The rest as in
+    worker_agent/simulator/profile.py."""
 
     id: str
     service_s: float
     slots: int
     wire: str = "openai"
     output_tokens: int | None = None
+    models: tuple[str, ...] = (MODEL,)
+    knee: int | None = None
+    resident: int | None = None
+    load_s: float = 0.0
+    output_spread: float = 0.3
+    jitter: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +89,10 @@ def engines(machines: Sequence[Machine], folder: Path) -> Iterator[tuple[Host, .
 
 
 def _profile(machine: Machine, folder: Path) -> str:
-    fields: dict[str, object] = {
-        "wire": machine.wire,
-        "models": [MODEL],
-        "slots": machine.slots,
-        "service_s": machine.service_s,
-        "prefix_cache": False,
-    }
+    fields = {name: value for name, value in asdict(machine).items() if name != "id" and value is not None}
+    fields |= {"prefix_cache": False}
     if machine.output_tokens:
-        fields |= {"output_tokens": machine.output_tokens, "output_spread": 0.0}
+        fields |= {"output_spread": 0.0}
     path = folder / f"{machine.id}.toml"
     path.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in fields.items()))
     return str(path)
@@ -132,9 +133,16 @@ def write_papers(folder: Path, count: int, words: int = 300) -> Path:
     return folder
 
 
-def answer(work: Session, papers: Path, *, preset: str = "research", max_tokens: int = 1024) -> Ended:
+def answer(
+    work: Session,
+    papers: Path,
+    *,
+    preset: str = "research",
+    models: Sequence[str] = (),
+    max_tokens: int = 1024,
+) -> Ended:
     """A new run of all the papers, to its end; at most five minutes."""
-    ask = asked([papers], presets=[preset], params=Params(max_tokens=max_tokens))
+    ask = asked([papers], presets=[preset], models=models, params=Params(max_tokens=max_tokens))
     begun = time.monotonic()
     run_id = submit(work.ledger, work.texts, ask.manifest, ask.files, fresh=True).run_id
     submit_s = time.monotonic() - begun
@@ -194,7 +202,16 @@ def redis_cpu_s(work: Session) -> float:
 
 def calls(hosts: Sequence[Host]) -> dict[str, int]:
     """Requests that the simulated engines themselves counted as started, by host."""
-    return {host.id: int(json.loads(read(f"{host.url}/simulator/calls"))["started"]) for host in hosts}
+    return _counted(hosts, "started")
+
+
+def loads(hosts: Sequence[Host]) -> dict[str, int]:
+    """Models that the simulated engines brought into memory since they started, by host."""
+    return _counted(hosts, "loads")
+
+
+def _counted(hosts: Sequence[Host], what: str) -> dict[str, int]:
+    return {host.id: int(json.loads(read(f"{host.url}/simulator/calls"))[what]) for host in hosts}
 
 
 def read(url: str) -> str:

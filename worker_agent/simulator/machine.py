@@ -1,7 +1,6 @@
 """`Machine`: the simulated machine behind the wire. It loads models, grants slots, and streams an answer
 at the profile's pace. It knows no wire format."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +8,10 @@ from dataclasses import dataclass
 from worker_agent.simulator.answer import count_tokens, dice_for, draw_length, write_answer
 from worker_agent.simulator.faults import Faults, bend, hang
 from worker_agent.simulator.line import Line
+from worker_agent.simulator.models import Models
 from worker_agent.simulator.pace import Chunk, pace_of, schedule
 from worker_agent.simulator.profile import Profile
+from worker_agent.simulator.share import SharedClock
 from worker_agent.simulator.slots import Slot, Slots, common_prefix
 
 
@@ -58,9 +59,13 @@ class Machine:
         self.seed = seed
         self.slots = Slots(profile.slots)
         self.faults = Faults(profile.fault, profile.fault_count)
-        resident = profile.models if profile.load_s == 0 else ()
-        self.loaded: dict[str, int] = dict.fromkeys(resident, profile.window)  # model -> window
-        self._loading = threading.Lock()
+        self.models = Models(profile, self.slots.forget)
+        self.clock = SharedClock(profile.knee)
+
+    @property
+    def loaded(self) -> dict[str, int]:
+        """The models in memory, each with its window."""
+        return self.models.loaded
 
     def window_of(self, model: str, wanted: int | None = None) -> int:
         """Tokens a request of this model may use: what it asks for, else as loaded."""
@@ -69,32 +74,37 @@ class Machine:
     def load(self, model: str, wanted: int | None, line: Line) -> float:
         """Make `model` ready with that window, if it is not; returns the seconds it took.
         Another window than the loaded one reloads the model and empties the caches, as Ollama does."""
-        started = time.perf_counter()
-        window = self.window_of(model, wanted)
-        with self._loading:
-            if self.loaded.get(model) == window:
-                return 0.0
-            line.wait_until(started + self.profile.load_s * self.profile.time_scale)
-            self.loaded[model] = window
-            self.slots.forget()
-        return time.perf_counter() - started
+        with self.models.using(model, self.window_of(model, wanted), line) as load_s:
+            return load_s
 
     def answer(
         self, ask: Ask, line: Line, began: Callable[[], None], said: Callable[[str], None], fault: str = "ok"
     ) -> Served:
         """Queue for a slot, then call `began` once and `said` with each chunk when it is due.
         Raises ClientGone, or Dropped by a fault; either way the slot is free at once."""
-        load_s = self.load(ask.model, ask.window, line)
+        window = self.window_of(ask.model, ask.window)
+        with self.models.using(ask.model, window, line) as load_s:
+            return self._answer(ask, line, began, said, fault, load_s)
+
+    def _answer(
+        self,
+        ask: Ask,
+        line: Line,
+        began: Callable[[], None],
+        said: Callable[[str], None],
+        fault: str,
+        load_s: float,
+    ) -> Served:
         prompt = f"{ask.model}\0{ask.prompt}"
         tokens, first = 0, None
-        with self.slots.take(prompt, line) as slot:
-            started = time.perf_counter()
+        with self.slots.take(prompt, line) as slot, self.clock.running():
+            started, began_s = time.perf_counter(), self.clock.now()
             plan = self._plan(ask, self._cached_tokens(slot, prompt))
             slot.held = ""
             hang(fault, line)
             began()
             for chunk in bend(fault, plan.chunks, line):
-                line.wait_until(started + chunk.due_s)
+                self.clock.wait_until(began_s + chunk.due_s, line)
                 said(chunk.text)
                 tokens += chunk.tokens
                 first = first or time.perf_counter()

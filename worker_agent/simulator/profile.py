@@ -27,6 +27,9 @@ class Profile:
     The first token costs `ttft_s` (fixed) or prompt tokens over `prefill_tps` (then a prefix the slot
     still holds is free, with `prefix_cache`); every further token costs 1 / `decode_tps`. `service_s`
     replaces all three: the whole answer takes that long, its tokens evenly spread.
+    With a `knee`, up to that many requests run at this speed; more, which `slots` may admit, share what the
+    knee gives, each slower. `resident` models are in memory at a time, all by default; for another one, the
+    one that was used longest ago goes once its requests are done, and coming back costs it `load_s`.
     Spreads are the sigma of a log-normal distribution; 0 is exact.
     """
 
@@ -36,6 +39,8 @@ class Profile:
     wire: WireName
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     slots: PositiveInt = 1  # of all models together
+    knee: PositiveInt | None = None  # requests at full speed; None: as many as there are slots
+    resident: PositiveInt | None = None  # models in memory at a time; None: all
     window: PositiveInt = 8192  # tokens per slot, for all models
     ttft_s: Seconds | None = None
     prefill_tps: Rate | None = None

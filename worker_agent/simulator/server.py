@@ -185,7 +185,7 @@ class _Exchange(BaseHTTPRequestHandler):
         return Reply(about | {"models": models, "slots": profile.slots, "simulated": True})
 
     def _count_calls(self) -> Reply:
-        return Reply(self.machine.slots.count_calls())
+        return Reply(self.machine.slots.count_calls() | {"loads": self.machine.models.loads})
 
     def _send(self, reply: Reply) -> None:
         content = reply.encode()

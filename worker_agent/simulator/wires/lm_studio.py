@@ -77,4 +77,4 @@ class LMStudioWire(OpenAIWire):
         model = self.check_model(str(body.get("model", "")))
         took_s = self.machine.load(model, body.get("context_length"), line)
         loaded = {"type": "llm", "instance_id": model, "load_time_seconds": took_s, "status": "loaded"}
-        return Reply(loaded | {"load_config": {"context_length": self.machine.loaded[model]}})
+        return Reply(loaded | {"load_config": {"context_length": self.machine.window_of(model)}})

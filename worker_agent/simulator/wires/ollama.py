@@ -29,7 +29,9 @@ class OllamaWire(Wire):
             "/": lambda: Reply("Ollama is running", content_type="text/plain; charset=utf-8"),
             "/api/version": lambda: Reply({"version": self.version}),
             "/api/tags": lambda: Reply({"models": [self._tag(name) for name in self.profile.models]}),
-            "/api/ps": lambda: Reply({"models": [self._running(name) for name in list(self.machine.loaded)]}),
+            "/api/ps": lambda: Reply(
+                {"models": [self._running(*one) for one in self.machine.loaded.items()]}
+            ),
         }
 
     def actions(self) -> Mapping[str, Callable[[dict[str, Any], Line], Reply]]:
@@ -84,8 +86,7 @@ class OllamaWire(Wire):
         about = {"name": name, "model": name, "size": 0, "digest": digest, "modified_at": _utc()}
         return about | {"details": details, "capabilities": ["completion"]}
 
-    def _running(self, name: str) -> dict[str, Any]:
-        window = self.machine.loaded[name]
+    def _running(self, name: str, window: int) -> dict[str, Any]:
         return self._tag(name) | {"size_vram": 0, "expires_at": _utc(), "context_length": window}
 
     def _show(self, body: dict[str, Any], line: Line) -> Reply:
