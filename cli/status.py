@@ -40,7 +40,11 @@ def status(run: str, as_json: bool) -> None:
     if one.cut:
         echo(f"{one.cut} answers cut at --max-tokens")
     for host in view.hosts:
-        load = f"{host.busy}/{host.slots} slots at work" + (", paused" if host.drained else "")
+        load = (
+            f"{host.busy}/{host.slots} slots at work"
+            + (f" (slots {host.slots_are})" if host.slots_are else "")
+            + (", paused" if host.drained else "")
+        )
         echo(f"  {host.id}: {one.by_host.get(host.id, 0)} items, {load}")
     if not one.ended and (rest := describe(view)):
         echo(rest)

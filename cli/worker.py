@@ -3,11 +3,21 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cli.options import json_option
 from cli.screen import echo
+
+
+class Slots(click.ParamType):  # type: ignore[type-arg]
+    """A number from 1 on, or `auto`."""
+
+    name = "slots"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else click.IntRange(1).convert(value, param, ctx)
 
 
 @click.command(short_help="Serve this machine's engine, or one host of a fleet.")
@@ -28,7 +38,7 @@ from cli.screen import echo
     help="With --pause: seconds until running requests are shut.",
 )
 @json_option
-@click.option("-c", "--concurrency", type=click.IntRange(1), metavar="N", help="The host's slots.")
+@click.option("-c", "--concurrency", type=Slots(), metavar="N", help="The host's slots; auto: find out.")
 @click.option("-Q", "--queues", metavar="A,B", help="Consume these queues only.")
 @click.option("-n", "--hostname", metavar="NAME", help="The name of the Celery node.")
 @click.option("-l", "--loglevel", help="DEBUG, INFO, WARNING or ERROR.")
@@ -42,7 +52,7 @@ def worker(
     resume: bool,
     wait_s: float,
     as_json: bool,
-    concurrency: int | None,
+    concurrency: int | str | None,
     queues: str | None,
     hostname: str | None,
     loglevel: str | None,

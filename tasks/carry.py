@@ -9,6 +9,7 @@ from functools import partial
 from tasks import verdict
 from tasks.answer import Answer, BiggerElsewhere, Question, TokenScale, answer
 from tasks.errors import BrokerUnreachable, UnknownRun
+from tasks.gauge import Gauge
 from tasks.hosts import HostRecord, ServedModel
 from tasks.invite import Invitation, invite
 from tasks.lease import Asking, Held
@@ -92,6 +93,7 @@ class Carrier:
     runs: Runs
     texts: Texts
     slots: Slots
+    gauge: Gauge
     others: Callable[[str], list[HostRecord]]
     stopping: Callable[[], bool]
     settings: Settings
@@ -198,7 +200,10 @@ class Carrier:
         limits = self.live.patience.limits(request.model, tokens)
         if silence_s := self.live.host.timeout_s or self.settings.request_timeout:
             limits = Limits(first_token_s=silence_s, between_tokens_s=silence_s)
-        with turn.held.calling(Asking(Call(limits), turn.item, request.model, tokens)) as call:
+        with (
+            turn.held.calling(Asking(Call(limits), turn.item, request.model, tokens)) as call,
+            self.gauge.calling(call),
+        ):
             completion = self.live.engine.complete(request, call)
         timing = completion.timing
         if timing.ttft_ms is not None:

@@ -139,12 +139,13 @@ def examine_all(hosts: Sequence[Host], live: dict[str, HostRecord]) -> Iterable[
 def examine(host: Host, record: HostRecord | None) -> Examined:
     """Probe a host and say hello. Never raises an LLMQError."""
     live = LiveHost(host, "doctor", health_check_interval=30.0)
-    slots = live.slots
+    slots = record.slots if record and live.knee else live.slots
+    are = (record.slots_are if record else "found out at work") if live.knee else ""
     seen = Examined(
         host.id,
         host.url,
         ok=False,
-        load=f"{record.busy if record else 0}/{slots}",
+        load=f"{record.busy if record else 0}/{slots}" + (f" slots, {are}" if are else ""),
         engine=live.state.engine,
         version=live.state.version,
         models=tuple(model.name for model in live.models),

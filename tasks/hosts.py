@@ -45,7 +45,8 @@ class ModelSpeed:
 class HostRecord:
     """What a worker says of its host. `incarnation` is the worker's start; `beat` counts renewals;
     `busy` bundles sit in a slot (of a drained host: those it has not let go of yet); `trouble` says what is
-    wrong if it takes no work, `drained` that somebody paused it;
+    wrong if it takes no work, `drained` that somebody paused it; `slots_are` tells where their number is
+    found out;
     `first_token_rates` as in tasks/patience.py."""
 
     id: str
@@ -61,6 +62,7 @@ class HostRecord:
     busy: int = 0
     trouble: str = ""
     drained: bool = False
+    slots_are: str = ""
     beat: int = 0
     first_token_rates: tuple[tuple[str, float], ...] = ()
     speeds: tuple[ModelSpeed, ...] = ()

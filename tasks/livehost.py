@@ -19,11 +19,13 @@ from worker_agent.config import Host, ModelName
 from worker_agent.detect import connect
 from worker_agent.engines.base import LOAD_S, Engine
 from worker_agent.errors import EngineError, EngineUnavailable, ModelNotFound
+from worker_agent.knee import CAP, Knee
 from worker_agent.machine import machine_id
 
 log = logging.getLogger(__name__)
 
 LOAD_GRACE_S = 60.0  # beyond the time an engine has to load a model
+MOST_AT_FIRST = 4  # slots, however many an engine reports, where they are to be found out
 
 
 class LiveHost:
@@ -44,7 +46,10 @@ class LiveHost:
         self._look_at = 0.0
         self._loads, self._load_began = 0, 0.0
         self._lock = threading.Lock()
+        self.knee: Knee | None = None
         self.look()
+        if host.slots == "auto":
+            self.knee = Knee(self.most_slots, min(self._reported_slots or 1, MOST_AT_FIRST))
 
     @property
     def engine(self) -> Engine:
@@ -55,9 +60,19 @@ class LiveHost:
 
     @property
     def slots(self) -> int:
-        """Configured, else what the engine reports, else 1."""
-        reported = self._state.slots or next((m.slots for m in self._state.models if m.slots), None)
-        return self.host.slots or reported or 1
+        """Configured, or found out; else what the engine reports, else 1."""
+        return self.knee.slots if self.knee else self.most_slots
+
+    @property
+    def most_slots(self) -> int:
+        """As `slots`; while these are found out, what the engine carries."""
+        if self.host.slots == "auto":
+            return min(self._reported_slots or CAP, CAP)
+        return self.host.slots or self._reported_slots or 1
+
+    @property
+    def _reported_slots(self) -> int | None:
+        return self._state.slots or next((m.slots for m in self._state.models if m.slots), None)
 
     @property
     def models(self) -> tuple[ServedModel, ...]:
@@ -186,6 +201,7 @@ class LiveHost:
             engine=self._state.engine,
             version=self._state.version,
             slots=self.slots,
+            slots_are=("found" if self.knee.found else "being found out") if self.knee else "",
             queues=self.queues,
             models=self.models,
             simulated=self._state.simulated,

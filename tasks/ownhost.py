@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from tasks.hosts import NameTaken
 from tasks.settings import Settings, find_fleet
@@ -15,7 +15,7 @@ from worker_agent.machine import hostname, suffix
 T = TypeVar("T")
 
 
-def take_up(settings: Settings, slots: int | None, serve: Callable[[Host], T]) -> T:
+def take_up(settings: Settings, slots: int | Literal["auto"] | None, serve: Callable[[Host], T]) -> T:
     """What `serve` gives for this worker's host. A machine that named itself takes a suffix if another
     has its name (every Pi is `raspberrypi`). Raises ConfigError, HostTaken."""
     fleet = find_fleet(settings) if settings.fleet or settings.host else None

@@ -16,6 +16,7 @@ from tasks.carry import Carrier
 from tasks.claims import Claims
 from tasks.connection import connect
 from tasks.errors import BrokerUnreachable
+from tasks.gauge import Gauge
 from tasks.hosts import HostRecord, HostTaken
 from tasks.invite import Invitation, invite
 from tasks.lease import Holdings
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 NEIGHBOURS_S = 2.0
 PROBE_LOOK_S = 0.5
 WATCH_S = 1.0
+GAUGE_S = 0.25
 SOON_S = 0.5  # between renewals while somebody waits for the last bundle to end
 UNKNOWN_SLOTS = 8
 STOPS, NOTHING = "not taken: the worker stops", "nothing to do"
@@ -72,6 +74,7 @@ class Serving:
         incarnation = secrets.token_hex(6)
         self.live = LiveHost(host, incarnation, health_check_interval=settings.health_check_interval)
         self.slots = Slots(self.live.slots, self.live.limit)
+        self._gauge = Gauge(self.live, self.slots)
         self.on_change: Callable[[], None] = lambda: None  # the host may serve other queues than before
         self.on_failure: Callable[[], None] = lambda: None
         self.on_deaf: Callable[[], None] = lambda: None
@@ -93,6 +96,7 @@ class Serving:
             runs=Runs(self._ledger),
             texts=Texts(connect(redis_url, decode=False), ttl_s=ttl_s),
             slots=self.slots,
+            gauge=self._gauge,
             others=self._neighbours.of,
             stopping=lambda: self._stopping.is_set() or self.live.drained,
             settings=settings,
@@ -103,7 +107,7 @@ class Serving:
         """One more than slots, to prepare the next bundle (tasks/slots.py); enough for whatever an engine
         that does not answer yet may turn out to carry."""
         known = self.live.host.slots or self.live.breaker.closed
-        return (self.live.slots if known else max(self.live.slots, UNKNOWN_SLOTS)) + 1
+        return (self.live.most_slots if known else max(self.live.most_slots, UNKNOWN_SLOTS)) + 1
 
     def serve(self) -> str:
         """Take what there is to do, as somebody asked us to look; returns what came of it, for a person to
@@ -149,7 +153,7 @@ class Serving:
                 self._steward.tick()  # the predecessor may have led: nobody else invites for them yet
         for once in (self._warm, self._end):
             threading.Thread(target=once, name=once.__name__, daemon=True).start()
-        for loop in (self._renew, self._probe, self._listen, self._watch):
+        for loop in (self._renew, self._probe, self._listen, self._watch, self._look_at_gauge):
             threading.Thread(target=self._keep, args=(loop,), name=loop.__name__, daemon=True).start()
         self._steward.start()
 
@@ -298,6 +302,11 @@ class Serving:
                 if not one.lent and not one.asking:
                     one.stop()
             self.slots.wake()
+
+    def _look_at_gauge(self) -> None:
+        """For what no call tells: that slots are idle, and that it is time to find out again."""
+        while self.live.knee and not self._stopping.wait(GAUGE_S):
+            self._gauge.look()
 
     def _listen(self) -> None:
         """Hear of cancelled runs and of a pause at once; what is missed here, the next renewal notices."""

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import click
 from celery import signals
@@ -58,7 +58,7 @@ class FleetWorker(Worker):
         self,
         app: Any = None,
         hostname: str | None = None,
-        concurrency: int | None = None,
+        concurrency: int | Literal["auto"] | None = None,
         queues: Any = None,
         **options: Any,
     ) -> None:
@@ -79,7 +79,7 @@ class FleetWorker(Worker):
             **options,
         )
 
-    def _take_up(self, slots: int | None, only: frozenset[str]) -> None:
+    def _take_up(self, slots: int | Literal["auto"] | None, only: frozenset[str]) -> None:
         """Find Redis and the host to serve, and become its worker. Raises LLMQError."""
         settings = read_settings()
         self.redis = attach(settings)

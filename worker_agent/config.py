@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from worker_agent.engines import ENGINES
@@ -35,13 +44,13 @@ class ModelName:
 @dataclass(frozen=True, slots=True)
 class Host:
     """A machine of the fleet with an engine. `slots`, `context_length` and `models` are what the
-    configuration says; None or empty means: ask the engine."""
+    configuration says; None or empty means: ask the engine. `slots` "auto": find out what it is worth."""
 
     id: str
     engine: str  # a key of ENGINES, or "auto"
     url: str
     models: tuple[ModelName, ...] = ()
-    slots: int | None = None
+    slots: int | Literal["auto"] | None = None
     context_length: int | None = None
     timeout_s: float | None = None
     api_key: str | None = field(default=None, repr=False)
@@ -66,6 +75,12 @@ def read_fleet(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Hos
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
+_COUNT: TypeAdapter[int] = TypeAdapter(Count, config=ConfigDict(strict=True))
+# One fault for what is neither: a union tells one for each of its kinds.
+Slots = Annotated[
+    int | Literal["auto"],
+    PlainValidator(lambda said: said if said == "auto" else _COUNT.validate_python(said)),
+]
 
 
 class _Row(BaseModel):
@@ -83,7 +98,7 @@ class HostRow(_Row):
     host: Name | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     models: list[ModelName] = []
-    slots: Count | None = None
+    slots: Slots | None = None
     context_length: Count | None = None
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     api_key: Name | None = None

@@ -89,7 +89,7 @@ class Engine(ABC):
             if delta.model and self._is_other(request.model, delta.model):
                 raise ModelNotFound(f"{self.where}: asked '{request.model}', '{delta.model}' answered")
             if delta.token:
-                reply.token(delta.at)
+                reply.token(delta.at, len(delta.content) + len(delta.reasoning))
             yield delta
             if delta.done:
                 return

@@ -19,12 +19,13 @@ POLL_S = 0.05
 
 class Call:
     """One call to an engine and the hand that can end it, from any thread and at any moment. `begun_at` and
-    `first_token_at` are instants of `clock`."""
+    `first_token_at` are instants of `clock`; `characters` of answer and reasoning have come."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.begun_at = clock()
         self.first_token_at: float | None = None
+        self.characters = 0
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None

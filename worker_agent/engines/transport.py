@@ -89,8 +89,9 @@ class Reply:
         self.status = self._response.status
         self.headers = self._response.headers
 
-    def token(self, at: float) -> None:
+    def token(self, at: float, characters: int) -> None:
         """A token arrived: only this, no keep-alive or progress, earns the engine more patience."""
+        self._call.characters += characters
         if self._call.first_token_at is None:
             self._call.first_token_at = at
         self._wire.wait(at, self._call.limits.between_tokens_s, "further token")
