@@ -190,7 +190,7 @@ def _finished(work: Session, run_id: str, number: str) -> dict[str, Any]:
     figures = measures([COMPLETION], 12.345, 8192)
     while work.client.rpop(queue):
         claim = work.ledger.claim(run_id, queue, new_token(host), host, alone=True)
-        for at, item in enumerate(claim.items if claim else ()):
+        for item in claim.items if claim else ():
             assert claim
             result = Result(
                 item_id(run_id, claim.number, item),
@@ -204,7 +204,7 @@ def _finished(work: Session, run_id: str, number: str) -> dict[str, Any]:
                 metrics=figures,
             )
             place = kept(manifest, claim.bundle, item, result, TTL_S)
-            work.ledger.commit(claim, item, result, [*claim.items, None][at + 1], place)
+            work.ledger.commit(claim, item, result, place)
             items += 1
     return {"items": items}
 

@@ -13,7 +13,7 @@ from tasks.gauge import Gauge
 from tasks.hosts import HostRecord, ServedModel
 from tasks.invite import Invitation, invite
 from tasks.lease import Asking, Held
-from tasks.ledger.ledger import Ledger
+from tasks.ledger.ledger import Ledger, Step
 from tasks.livehost import LiveHost
 from tasks.measures import measures
 from tasks.recent import RecentCommits
@@ -52,11 +52,11 @@ class Broken(LLMQError):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One item at its turn: which it is, which comes next, and what it asks."""
+    """One item at its turn: which it is, how many come after it, and what it asks."""
 
     held: Held
     item: int
-    next_item: int | None
+    more: int
     manifest: Manifest
     text: str | None
 
@@ -85,7 +85,7 @@ class Turn:
 @dataclass(slots=True)
 class Carrier:
     """Shared by the threads of one worker. `others` are the other live hosts that have a queue, able to
-    take work now or not. Methods that end a bundle return why, for a person to read; None: go on."""
+    take work now or not. What an item's methods return is the next turn, or why there is none."""
 
     live: LiveHost
     ledger: Ledger
@@ -118,30 +118,32 @@ class Carrier:
 
     def _answer_all(self, held: Held, seat: Seat) -> str:
         claim = held.claim
-        manifest = self._manifest(claim.run_id)
-        items = [*claim.items, None]
-        text = None
-        for position, item in enumerate(claim.items):
-            turn = Turn(held, item, items[position + 1], manifest, text)
+        after: Turn | str = Turn(
+            held, claim.items[0], len(claim.items) - 1, self._manifest(claim.run_id), None
+        )
+        count = 0
+        while isinstance(turn := after, Turn):
             try:
-                if position == 0:
-                    text = self._text(held)
-                    turn = replace(turn, text=text)
-                    if not self.slots.sit(seat, lambda: held.stopped.is_set() or self.stopping()):
-                        return self._give_back(held)
-                    if (state := self.ledger.begin(claim, self.live.host.id, item)) != "held":
-                        return f"the bundle is {state}"
-                ended = self._take(turn, seat)
+                after = self._take(turn, seat) if count else self._begin(turn, seat)
             except (BrokerUnreachable, UnknownRun):
                 raise
             except LLMQError as error:
-                ended = self._failed(turn, error)
+                after = self._failed(turn, error)
             except Exception as error:
                 log.exception("%s failed inside llmq", turn.id)
-                ended = self._failed(turn, Broken(f"{type(error).__name__}: {error}"))
-            if ended:
-                return ended
-        return f"{len(claim.items)} items"
+                after = self._failed(turn, Broken(f"{type(error).__name__}: {error}"))
+            count += 1
+        return f"{count} items, {after}"
+
+    def _begin(self, turn: Turn, seat: Seat) -> "Turn | str":
+        """The first item of a bundle, once there is a slot for it."""
+        held = turn.held
+        turn = replace(turn, text=self._text(held))
+        if not self.slots.sit(seat, lambda: held.stopped.is_set() or self.stopping()):
+            return self._give_back(held)
+        if (state := self.ledger.begin(held.claim, self.live.host.id, turn.item)) != "held":
+            return f"the bundle is {state}"
+        return self._take(turn, seat)
 
     def _pass_place_on(self, held: Held) -> None:
         """Where a run limits how many are at work, claims were refused for it and their invitations are
@@ -151,11 +153,11 @@ class Carrier:
             again = [Invitation(claim.run_id, claim.number, claim.queue)]
             self.ledger.patiently(lambda: invite(self.ledger.redis, again, again=True))
 
-    def _take(self, turn: Turn, seat: Seat) -> str | None:
+    def _take(self, turn: Turn, seat: Seat) -> "Turn | str":
         claim = turn.held.claim
         if self.stopping():
             return self._give_back(turn.held)
-        if turn.next_item is None:
+        if not turn.more:
             self.slots.ending(seat)
         if turn.item == claim.suspect and claim.deaths >= MOST_DEATHS:
             return self._end(turn, self._poison(claim.deaths))
@@ -166,8 +168,9 @@ class Carrier:
             reply = answer(partial(self._ask, turn), model, turn.question, self._scale, largest)
             self._learn_speed(turn, model, reply, time.monotonic() - begun)
         except CallCancelled:
-            late = turn.held.late_item == turn.item
-            return self._go_on(turn) if late and turn.next_item is not None else self._give_back(turn.held)
+            if turn.held.late_item == turn.item:  # somebody else was faster with it
+                return self._after(turn, self.ledger.next(claim))
+            return self._give_back(turn.held)
         except BiggerElsewhere as error:
             self.ledger.release(claim, elsewhere_s=verdict.ELSEWHERE_S)
             return f"given back: {error}"
@@ -176,12 +179,6 @@ class Carrier:
         if self.live.succeeded():
             self.slots.wake()
         return self._commit(turn, self._result(turn, model, reply))
-
-    def _go_on(self, turn: Turn) -> str | None:
-        """Somebody else was faster with this item: the next one."""
-        assert turn.next_item is not None
-        state = self.ledger.begin(turn.held.claim, self.live.host.id, turn.next_item)
-        return None if state == "held" else f"the bundle is {state}"
 
     def _learn_speed(self, turn: Turn, model: ServedModel, reply: Answer, took_s: float) -> None:
         first_token_s = (reply.completions[0].timing.ttft_ms or 0.0) / 1000
@@ -211,7 +208,7 @@ class Carrier:
             self.live.patience.saw(request.model, tokens, timing.ttft_ms / 1000, between_s)
         return completion
 
-    def _failed(self, turn: Turn, error: LLMQError) -> str | None:
+    def _failed(self, turn: Turn, error: LLMQError) -> "Turn | str":
         """A failed attempt: the item ends with its reason, or the bundle is tried again."""
         claim = turn.held.claim
         others = self.others(claim.queue)
@@ -273,16 +270,19 @@ class Carrier:
             metrics=measures(reply.completions, wait_s, model.window),
         )
 
-    def _commit(self, turn: Turn, result: Result) -> str | None:
+    def _commit(self, turn: Turn, result: Result) -> "Turn | str":
         claim = turn.held.claim
         place = kept(turn.manifest, claim.bundle, turn.item, result, self.texts.ttl_s)
-        _, bundle = self.commits.commit(claim, turn.item, result, turn.next_item, place)
-        if bundle == "held":
-            turn.held.kept()
-            return None
-        return None if turn.next_item is None else f"the bundle is {bundle}"
+        return self._after(turn, self.commits.commit(claim, turn.item, result, place))
 
-    def _end(self, turn: Turn, failure: Failure) -> str | None:
+    def _after(self, turn: Turn, step: Step) -> "Turn | str":
+        """The next item of the bundle, if there is one and it is still ours."""
+        if step.bundle != "held" or step.next_item is None:
+            return f"the bundle is {step.bundle}"
+        turn.held.kept()
+        return replace(turn, item=step.next_item, more=step.more)
+
+    def _end(self, turn: Turn, failure: Failure) -> "Turn | str":
         result = Result(
             item_id=turn.id,
             host=self.live.host.id,
@@ -300,7 +300,7 @@ class Carrier:
         claim = held.claim
         for item in claim.items:
             result = unreadable(claim.run_id, claim.number, item, claim.bundle, self.live.host.id)
-            self.ledger.commit(claim, item, result, None)
+            self.ledger.commit(claim, item, result)
         return f"{len(claim.items)} items of an unreadable paper"
 
     def _copy(self, held: Held) -> str:
@@ -314,7 +314,7 @@ class Carrier:
                 return "given back: the original is not there yet"
             own = item_id(claim.run_id, claim.number, item)
             copy = replace(original, item_id=own, reused_from=original.item_id)
-            self.ledger.commit(claim, item, copy, None)
+            self.ledger.commit(claim, item, copy)
         return f"{len(claim.items)} items with the answers of an equal paper"
 
     def _give_back(self, held: Held) -> str:

@@ -4,7 +4,7 @@ its writes, and answers that have been paid for would be asked again."""
 import time
 from collections import deque
 
-from tasks.ledger.ledger import Claim, Draft, Kept, Ledger
+from tasks.ledger.ledger import Claim, Draft, Kept, Ledger, Step
 from tasks.work import Result
 
 
@@ -17,11 +17,9 @@ class RecentCommits:
         self._server: str | None = None
         self._met_at = self._met_before = 0.0
 
-    def commit(
-        self, claim: Claim, item: int, result: Result, next_item: int | None, kept: Kept | None = None
-    ) -> tuple[str, str]:
+    def commit(self, claim: Claim, item: int, result: Result, kept: Kept | None = None) -> Step:
         """As `Ledger.commit`."""
-        draft = self._ledger.draft(claim, item, result, next_item, kept)
+        draft = self._ledger.draft(claim, item, result, kept)
         answer = self._ledger.file(draft)
         self._made.append((time.monotonic(), draft))
         return answer

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 from redis.exceptions import (
@@ -82,6 +82,16 @@ class Kept:
     key: str
     field: str
     ttl_s: int
+
+
+class Step(NamedTuple):
+    """After an item: its result was the `first`, came `late`, or its run is `unknown`; the bundle is still
+    `held`, or `done`, `lost` or `gone`. Held, the next item, and how many follow that one."""
+
+    novelty: str
+    bundle: str
+    next_item: int | None = None
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,16 +233,15 @@ class Ledger:
         """Let other hosts have the bundle while this one still tries `item`. Answers `lent` or `lost`."""
         return str(self._run("lend", claim.run_id, [claim.number, claim.token, self.lease_ms, item]))
 
-    def commit(
-        self, claim: Claim, item: int, result: Result, next_item: int | None, kept: Kept | None = None
-    ) -> tuple[str, str]:
-        """File an item's result if it is the first; `kept`: later runs may take it. Answers (`first` |
-        `late` | `unknown`, and for the bundle: `held` | `done` | `lost` | `gone`)."""
-        return self.file(self.draft(claim, item, result, next_item, kept))
+    def next(self, claim: Claim) -> Step:
+        """Somebody else has answered the item at work: what to do instead."""
+        return Step("late", *self._run("next", claim.run_id, [claim.number, claim.token, self.lease_ms]))
 
-    def draft(
-        self, claim: Claim, item: int, result: Result, next_item: int | None, kept: Kept | None = None
-    ) -> Draft:
+    def commit(self, claim: Claim, item: int, result: Result, kept: Kept | None = None) -> Step:
+        """File an item's result if it is the first; `kept`: later runs may take it."""
+        return self.file(self.draft(claim, item, result, kept))
+
+    def draft(self, claim: Claim, item: int, result: Result, kept: Kept | None = None) -> Draft:
         """A commit to be filed, and to be filed again if Redis forgets it."""
         args = (
             claim.number,
@@ -241,17 +250,15 @@ class Ledger:
             self.lease_ms,
             result.to_json(_utc(claim.now_ms / 1000)),
             *_outcome(result),
-            "" if next_item is None else next_item,
             "" if result.answer_tokens is None else result.answer_tokens,
             keys.LATE,
             *([kept.field, kept.ttl_s] if kept else []),
         )
         return Draft(claim.run_id, args, (kept.key,) if kept else ())
 
-    def file(self, draft: Draft) -> tuple[str, str]:
+    def file(self, draft: Draft) -> Step:
         """Answers as `commit`."""
-        novelty, bundle = self._run("commit", draft.run_id, draft.args, *draft.more_keys)
-        return novelty, bundle
+        return Step(*self._run("commit", draft.run_id, draft.args, *draft.more_keys))
 
     def release(
         self,

@@ -226,10 +226,10 @@ def test_no_text_of_strangers_commands_the_terminal(room: Room) -> None:
     waiting = on_terminal(room, "status")
     claim = ledger.claim("r1", queue_of(loud), new_token("a"), "a", alone=True)
     assert claim
-    ledger.commit(claim, 0, Result(item_id("r1", 0, 0), loud, 1, answer=f"answer{loud}", model=loud), 1)
+    ledger.commit(claim, 0, Result(item_id("r1", 0, 0), loud, 1, answer=f"answer{loud}", model=loud))
     failure = Failure(loud, "timeout", f"error{loud}")
-    ledger.commit(claim, 1, Result(item_id("r1", 0, 1), loud, 1, error=failure), 2)
-    ledger.commit(claim, 2, Result(item_id("r1", 0, 2), "a", 1, answer="yes"), None)
+    ledger.commit(claim, 1, Result(item_id("r1", 0, 1), loud, 1, error=failure))
+    ledger.commit(claim, 2, Result(item_id("r1", 0, 2), "a", 1, answer="yes"))
     commands = (["results"], ["results", "--failed"], ["results", "--json"], ["status"], ["runs"], ["watch"])
     shown = [waiting, *(on_terminal(room, *words) for words in commands)]
     assert all(b"answer" in one for one in (shown[1], shown[3]))

@@ -13,8 +13,8 @@ from tasks.errors import UnknownRun
 from tasks.intake.prompts import Prompt
 from tasks.ledger import keys
 from tasks.ledger.ledger import ANY, Claim, Ledger, new_token
-from tasks.policy import Choice, Held
 from tasks.lifetime import remove
+from tasks.policy import Backlog, Choice, Held
 from tasks.recent import RecentCommits
 from tasks.runs import Runs
 from tasks.work import Bundle, Entry, Failure, Manifest, Params, Result, item_id, queue_of
@@ -109,8 +109,8 @@ def test_first_result_wins_and_counts_once(ledger: Ledger, runs: Runs) -> None:
     start(ledger, bundle())
     first = claim(ledger)
     assert first
-    assert ledger.commit(first, 0, answer(first, 0, "first"), 1) == ("first", "held")
-    assert ledger.commit(first, 0, answer(first, 0, "second"), 1)[0] == "late"
+    assert ledger.commit(first, 0, answer(first, 0, "first"))[:2] == ("first", "held")
+    assert ledger.commit(first, 0, answer(first, 0, "second"))[0] == "late"
     assert runs.results("r1", [(0, 0)])[0].answer == "first"  # type: ignore[union-attr]
     assert runs.status("r1").successful == 1
 
@@ -122,8 +122,8 @@ def test_a_result_is_an_ordinary_celery_result(ledger: Ledger, redis_url: str) -
     start(ledger, bundle())
     held = claim(ledger)
     assert held
-    ledger.commit(held, 0, answer(held, 0, "42"), 1)
-    ledger.commit(held, 1, Result(item_id("r1", 0, 1), "a", 1, error=FAILURE), 2)
+    ledger.commit(held, 0, answer(held, 0, "42"))
+    ledger.commit(held, 1, Result(item_id("r1", 0, 1), "a", 1, error=FAILURE))
     app = Celery(broker=redis_url, backend=redis_url)
     assert app.AsyncResult("r1-0-0").get(timeout=2)["answer"] == "42"
     assert app.AsyncResult("r1-0-1").state == "FAILURE"
@@ -136,9 +136,9 @@ def test_a_run_is_done_when_nothing_is_owed(ledger: Ledger, runs: Runs) -> None:
     start(ledger, bundle(items=2))
     held = claim(ledger)
     assert held
-    ledger.commit(held, 0, answer(held, 0), 1)
+    ledger.commit(held, 0, answer(held, 0))
     assert runs.status("r1").state == "open"
-    assert ledger.commit(held, 1, answer(held, 1), None) == ("first", "done")
+    assert ledger.commit(held, 1, answer(held, 1))[:2] == ("first", "done")
     status = runs.status("r1")
     assert (status.state, status.successful, status.held, status.waiting) == ("done", 2, 0, {})
     left = {key.split(":")[1] for key in ledger.redis.keys("llmq:*")}
@@ -150,14 +150,14 @@ def test_an_ended_lease_makes_the_bundle_due_again(ledger: Ledger) -> None:
     start(ledger, bundle())
     first = claim(ledger)
     assert first
-    ledger.commit(first, 0, answer(first, 0), 1)
+    ledger.commit(first, 0, answer(first, 0))
     wait_for_lease(ledger)
     second = claim(ledger, "b")
     assert second
     assert second.items == (1, 2)
     assert ledger.renew([first], "a") == ["lost"]
-    assert ledger.commit(first, 1, answer(first, 1, "late but paid"), 2) == ("first", "lost")
-    assert ledger.commit(second, 1, answer(second, 1), 2) == ("late", "held")
+    assert ledger.commit(first, 1, answer(first, 1, "late but paid"))[:2] == ("first", "lost")
+    assert ledger.commit(second, 1, answer(second, 1))[:2] == ("late", "held")
 
 
 def test_renewed_leases_last(ledger: Ledger) -> None:
@@ -189,12 +189,12 @@ def test_deaths_name_the_item_that_ran(ledger: Ledger) -> None:
     start(ledger, bundle())
     first = claim(ledger)
     assert first
-    ledger.commit(first, 0, answer(first, 0), 1)
+    ledger.commit(first, 0, answer(first, 0))
     wait_for_lease(ledger)
     second = claim(ledger, "b")
     assert second
     assert (second.suspect, second.deaths) == (1, 1)
-    ledger.commit(second, 1, answer(second, 1), 2)
+    ledger.commit(second, 1, answer(second, 1))
     ledger.release(second)
     third = claim(ledger)
     assert third
@@ -242,8 +242,8 @@ def test_copies_wait_for_their_original(ledger: Ledger) -> None:
     first = claim(ledger)
     assert first
     assert claim(ledger, "b") is None
-    for item, following in ((0, 1), (1, 2), (2, None)):
-        ledger.commit(first, item, answer(first, item), following)
+    for item in range(3):
+        ledger.commit(first, item, answer(first, item))
     assert claim(ledger, "b")
     ledger.add("r1", "me", 2, 2, [Entry(copy, QUEUE)])
     assert claim(ledger, "b")
@@ -259,7 +259,7 @@ def test_cancel_owes_nothing_and_keeps_what_was_paid(ledger: Ledger, runs: Runs)
     assert runs.status("r1").state == "cancelled"
     assert ledger.renew([held], "a") == ["gone"]
     assert claim(ledger) is None
-    assert ledger.commit(held, 0, answer(held, 0), 1) == ("first", "gone")
+    assert ledger.commit(held, 0, answer(held, 0))[:2] == ("first", "gone")
     assert runs.results("r1", [(0, 0)])[0] is not None
 
 
@@ -270,7 +270,7 @@ def test_the_same_request_finds_the_open_run(ledger: Ledger) -> None:
     assert ledger.create(manifest("r3"), "same r1", "you", fresh=True) == "r3"
     held = claim(ledger)
     assert held
-    ledger.commit(held, 0, answer(held, 0), None)
+    ledger.commit(held, 0, answer(held, 0))
     assert ledger.create(manifest("r4"), "same r1", "you", fresh=False) == "r3"
 
 
@@ -314,10 +314,10 @@ def test_removing_a_run_gives_everything_back(ledger: Ledger, runs: Runs) -> Non
     start(ledger, bundle(items=1))
     held = claim(ledger)
     assert held
-    ledger.commit(held, 0, answer(held, 0), None)
+    ledger.commit(held, 0, answer(held, 0))
     remove(runs, "r1")
     assert {key for key in ledger.redis.keys("*") if "r1" in key} == set()
-    assert ledger.commit(held, 0, answer(held, 0), None) == ("unknown", "gone")
+    assert ledger.commit(held, 0, answer(held, 0))[:2] == ("unknown", "gone")
     with pytest.raises(UnknownRun):
         runs.status("r1")
 
@@ -401,7 +401,7 @@ def test_suspects_do_not_share_a_host(ledger: Ledger) -> None:
     elsewhere = claim(ledger, "c")
     assert elsewhere
     assert elsewhere.number == 1
-    ledger.commit(first, 0, answer(first, 0), 1)
+    ledger.commit(first, 0, answer(first, 0))
     ledger.release(elsewhere)
     assert claim(ledger, "b"), "what is committed clears the first"
 
@@ -420,9 +420,9 @@ def test_a_lent_bundle_has_two_who_try(ledger: Ledger, runs: Runs) -> None:
     assert helper
     assert helper.items == (1, 2, 0)
     assert ledger.renew([lender, helper], "b") == ["lent", "held"]
-    assert ledger.commit(lender, 0, answer(lender, 0), 1) == ("first", "lost")
-    assert ledger.commit(helper, 1, answer(helper, 1, host="b"), 2) == ("first", "held")
-    assert ledger.commit(helper, 2, answer(helper, 2, host="b"), 0) == ("first", "done")
+    assert ledger.commit(lender, 0, answer(lender, 0))[:2] == ("first", "lost")
+    assert ledger.commit(helper, 1, answer(helper, 1, host="b"))[:2] == ("first", "held")
+    assert ledger.commit(helper, 2, answer(helper, 2, host="b"))[:2] == ("first", "done")
     assert runs.status("r1").state == "done"
 
 
@@ -434,9 +434,9 @@ def test_a_lender_that_is_overtaken_hears_of_it(ledger: Ledger) -> None:
     ledger.lend(lender, 0)
     helper = claim(ledger, "b")
     assert helper
-    ledger.commit(helper, 0, answer(helper, 0, "quick"), 1)
+    ledger.commit(helper, 0, answer(helper, 0, "quick"))
     assert ledger.renew([lender], "a") == ["lost"]
-    assert ledger.commit(lender, 0, answer(lender, 0, "slow"), 1) == ("late", "lost")
+    assert ledger.commit(lender, 0, answer(lender, 0, "slow"))[:2] == ("late", "lost")
 
 
 def test_a_lender_whom_nobody_helps_goes_on(ledger: Ledger, runs: Runs) -> None:
@@ -446,7 +446,7 @@ def test_a_lender_whom_nobody_helps_goes_on(ledger: Ledger, runs: Runs) -> None:
     lender = claim(ledger)
     assert lender
     ledger.lend(lender, 0)
-    assert ledger.commit(lender, 0, answer(lender, 0), 1) == ("first", "held")
+    assert ledger.commit(lender, 0, answer(lender, 0))[:2] == ("first", "held")
     assert runs.status("r1").held == 1
     ledger.lend(lender, 1)
     assert runs.status("r1").held == 0
@@ -491,8 +491,8 @@ def test_known_results_come_with_the_plan(ledger: Ledger, runs: Runs) -> None:
     left = claim(ledger)
     assert left
     assert (left.number, left.items) == (1, (0, 2))
-    ledger.commit(left, 0, answer(left, 0), 2)
-    assert ledger.commit(left, 2, answer(left, 2), None) == ("first", "done")
+    ledger.commit(left, 0, answer(left, 0))
+    assert ledger.commit(left, 2, answer(left, 2))[:2] == ("first", "done")
     assert runs.status("r1").state == "done"
 
 
@@ -504,7 +504,7 @@ def test_recent_commits_are_made_again(ledger: Ledger, redis_client: redis.Redis
     assert held
     recent = RecentCommits(ledger)
     assert recent.met("first start") == 0
-    assert recent.commit(held, 0, answer(held, 0), 1) == ("first", "held")
+    assert recent.commit(held, 0, answer(held, 0))[:2] == ("first", "held")
     redis_client.delete(keys.result("r1-0-0"), keys.done("r1"))
     redis_client.hset(keys.bundle_prefix("r1") + "0", "left", 3)
     redis_client.hset(keys.counts("r1"), "successful", 0)
@@ -523,7 +523,139 @@ def test_times_are_those_of_redis(ledger: Ledger, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(time, "time", lambda: real() + 3600)
     held = claim(ledger)
     assert held
-    ledger.commit(held, 0, answer(held, 0), 1)
+    ledger.commit(held, 0, answer(held, 0))
     row = json.loads(ledger.redis.get(keys.result("r1-0-0")))
     done_at = datetime.fromisoformat(row["date_done"]).timestamp()
     assert abs(done_at - real()) < 5
+
+
+def take_over(ledger: Ledger, held: Claim, host: str = "b") -> Claim:
+    choice = Choice(take=False, help_=(Held(held.number, held.token, "a", 0, 1, 0.0),))
+    taken = claim(ledger, host, choice=choice)
+    assert taken
+    return taken
+
+
+def test_an_idle_host_takes_over_what_nobody_has_begun(ledger: Ledger, runs: Runs) -> None:
+    """Whom it is taken over from keeps the item it is at; nothing is asked twice, and the last who has an item
+    in hand holds the bundle again."""
+    start(ledger, bundle())
+    first = claim(ledger)
+    assert first
+    ledger.begin(first, "a", 0)
+    second = take_over(ledger, first)
+    assert second.items == (1, 2)
+    ledger.begin(second, "b", 1)
+    third = take_over(ledger, second, "c")
+    assert third.items == (2,)
+    ledger.begin(third, "c", 2)
+    assert ledger.renew([first, second, third], "x") == ["lent", "lent", "held"]
+    assert ledger.commit(third, 2, answer(third, 2)) == ("first", "lost", None, 0)
+    assert ledger.commit(second, 1, answer(second, 1))[0] == "first"
+    assert ledger.commit(first, 0, answer(first, 0))[:2] == ("first", "done")
+    assert runs.status("r1").state == "done"
+    assert runs.status("r1").held == 0
+    assert not ledger.redis.keys("llmq:held:*")
+
+
+def test_who_was_taken_over_from_lets_go_after_its_item(ledger: Ledger) -> None:
+    """Its next item is another's; who took over hears from its commits what is left."""
+    start(ledger, bundle())
+    first = claim(ledger)
+    assert first
+    ledger.begin(first, "a", 0)
+    second = take_over(ledger, first)
+    assert ledger.commit(first, 0, answer(first, 0))[:2] == ("first", "lost")
+    assert ledger.commit(second, 1, answer(second, 1)) == ("first", "held", 2, 0)
+
+
+def test_a_bundle_that_has_not_begun_is_taken_whole(ledger: Ledger) -> None:
+    """Its holder, still waiting for a slot, hears that it is lost and does not adopt it again."""
+    start(ledger, bundle())
+    first = claim(ledger)
+    assert first
+    second = take_over(ledger, first)
+    assert second.items == (0, 1, 2)
+    assert ledger.begin(first, "a", 0) == "lost"
+    assert ledger.renew([first, second], "x") == ["lost", "held"]
+
+
+def test_a_copy_runs_only_where_it_was_asked_for(ledger: Ledger) -> None:
+    """With nothing unstarted, taking over is a copy of the item at work: the first result counts, the other
+    is told at once."""
+    start(ledger, bundle(items=1))
+    first = claim(ledger)
+    assert first
+    ledger.begin(first, "a", 0)
+    listener = ledger.redis.pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(keys.LATE)
+    listener.get_message(timeout=1)
+    copy = take_over(ledger, first)
+    assert copy.items == (0,)
+    ledger.begin(copy, "b", 0)
+    assert ledger.commit(copy, 0, answer(copy, 0, host="b"))[:2] == ("first", "done")
+    told = listener.get_message(timeout=2)
+    assert told
+    assert told["data"] == f"{first.token} 0"
+    assert ledger.renew([first], "a") == ["gone"]
+
+
+def test_a_holder_that_is_overtaken_goes_on_with_another_item(ledger: Ledger) -> None:
+    """Told that its item is answered, it asks for the next one."""
+    start(ledger, bundle())
+    first = claim(ledger)
+    assert first
+    ledger.begin(first, "a", 0)
+    assert ledger.commit(replace(first, token="a stranger's"), 0, answer(first, 0))[0] == "first"
+    assert ledger.next(first) == ("late", "held", 1, 1)
+
+
+def test_a_takeover_of_yesterday_takes_nothing(ledger: Ledger) -> None:
+    """What a slot saw a moment ago may have another holder by now: then it is not taken."""
+    start(ledger, bundle())
+    first = claim(ledger)
+    assert first
+    ledger.release(first)
+    second = claim(ledger, "b")
+    assert second
+    stale = Choice(take=False, help_=(Held(0, first.token, "a", 0, 3, 0.0),))
+    assert claim(ledger, "c", choice=stale) is None
+
+
+def test_longest_first_and_what_was_begun_before_it(ledger: Ledger) -> None:
+    """Due bundles are granted by the length of their papers; a slow host asks for at most so many tokens, one
+    whose speed nobody knows for the shortest; what a lost worker had begun goes first."""
+    start(ledger, *(bundle(f"{n}.txt", tokens=n * 100) for n in (3, 9, 1, 5, 7)))
+    first = claim(ledger)
+    assert first
+    assert first.bundle.tokens == 900
+    fitting = claim(ledger, "b", choice=Choice(take=True, most=500))
+    assert fitting
+    assert fitting.bundle.tokens == 500
+    probe = claim(ledger, "c", choice=Choice(take=True, probe=True))
+    assert probe
+    assert probe.bundle.tokens == 100
+    ledger.release(probe)
+    again = claim(ledger, "d")
+    assert again
+    assert again.bundle.tokens == 100
+
+
+def test_a_look_says_what_there_is(ledger: Ledger) -> None:
+    """Bundles, items and tokens that wait, how long answers are, and who holds what with how much unbegun."""
+    start(
+        ledger, bundle("a.txt", tokens=400), bundle("b.txt", tokens=100), bundle("c.txt", items=2, tokens=200)
+    )
+    first = claim(ledger)
+    assert first
+    ledger.begin(first, "a", 0)
+    counted = replace(answer(first, 0), metrics={"completion_tokens": 30})
+    ledger.commit(first, 0, counted)
+    look = ledger.look("r1", QUEUE)
+    assert look.due == Backlog(bundles=2, items=5, tokens=300, shortest=100, answer=30.0)
+    (one,) = look.held
+    assert (one.number, one.host, one.tokens, one.unstarted, one.copies) == (0, "a", 400, 1, 1)
+    second = take_over(ledger, first)
+    (one,) = ledger.look("r1", QUEUE).held
+    assert (one.token, one.unstarted, one.copies) == (second.token, 1, 2)
+    assert ledger.look("r1", queue_of("other")).due.bundles == 0

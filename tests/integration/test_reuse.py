@@ -55,14 +55,13 @@ class Bench:
         """Answer whatever the run owes."""
         manifest = self.runs.manifest(run_id)
         while held := self.ledger.claim(run_id, queue_of("m"), new_token("w"), "w", alone=True):
-            for at, item in enumerate(held.items):
+            for item in held.items:
                 own = item_id(run_id, held.number, item)
                 self.asked.append(own)
                 result = ask(own) if ask else Result(own, "w", 1, answer=f"answer {own}", model="m")
                 result = replace(result, simulated=simulated, model_digest="d1" if result.success else None)
-                later = held.items[at + 1] if at + 1 < len(held.items) else None
                 place = kept(manifest, held.bundle, item, result, TTL_S)
-                self.ledger.commit(held, item, result, later, place)
+                self.ledger.commit(held, item, result, place)
         assert self.runs.status(run_id).state == "done"
 
     def answers(self, run_id: str) -> list[str | None]:
@@ -238,7 +237,7 @@ def test_a_cancelled_run_is_retried_to_its_end(bench: Bench) -> None:
     bench.submit(WHY, HOW, run_id="r1")
     held = bench.ledger.claim("r1", queue_of("m"), new_token("w"), "w", alone=True)
     assert held
-    bench.ledger.commit(held, 0, Result("r1-0-0", "w", 1, answer="yes"), 1)
+    bench.ledger.commit(held, 0, Result("r1-0-0", "w", 1, answer="yes"))
     bench.ledger.cancel("r1")
     again = retry(bench.ledger, "r1")
     bench.asked.clear()

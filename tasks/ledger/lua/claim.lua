@@ -52,17 +52,8 @@ end
 local function grant(n)
   local key = bundle_key(n)
   if redis.call('HGET', key, 'holder') ~= token then hold(n, token, host, lease_ms) end
-  local tried, missing, late, well = {}, {}, {}, {}
-  each_try(n, function(_, item, how) tried[item] = how end)
-  for item = 0, redis.call('HGET', key, 'items') - 1 do
-    if not has_result(n, item) then
-      local how = tried[tostring(item)]
-      local list = how == 'well' and well or how and late or missing
-      list[#list + 1] = item
-    end
-  end
-  for _, item in ipairs(late) do missing[#missing + 1] = item end -- who is late may still be first
-  if #missing == 0 then missing = well end -- a copy was asked for; else who tries it will bring it
+  local missing, tried = missing_items(n)
+  if #missing == 0 then missing = tried end -- a copy was asked for
   if #missing == 0 then finish(n) return nil end
   local fields = redis.call('HGETALL', key)
   return {'granted', n, redis.call('LINDEX', plan, n), t, fields, missing}

@@ -1,12 +1,12 @@
 -- Keeps true: an item has one result, the first; it is counted once; a paid result is never refused
 -- while its run is known; others who try the same item hear of it. ARGV: n, item, token, lease ms, result,
--- outcome, cut, host, next item or '', tokens of the answer or '', the channel for those who are late, then
--- for an answer that later runs may take: its field, and how long it lives (s); KEYS 13: where.
--- Answer: whether it was the `first` or there was one (`late`), and whether the bundle is still
--- `held`, `done`, `lost` or `gone`.
+-- outcome, cut, host, tokens of the answer or '', the channel for those who are late, then for an answer
+-- that later runs may take: its field, and how long it lives (s); KEYS 13: where. Answer: whether it was the
+-- `first` or there was one (`late`), whether the bundle is still `held`, or `done`, `lost` or `gone`, and if
+-- held the next item, and how many follow it.
 local n, item, token, lease_ms, result = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local outcome, cut, host, next_item, tokens = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local late_channel, field, ttl_s = ARGV[11], ARGV[12], ARGV[13]
+local outcome, cut, host, tokens = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local late_channel, field, ttl_s = ARGV[10], ARGV[11], ARGV[12]
 if redis.call('EXISTS', run) == 0 then return {'unknown', 'gone'} end
 local key = bundle_key(n)
 
@@ -36,19 +36,4 @@ if redis.call('HDEL', key, 'try:' .. token) == 1 and not holder then -- nobody c
   holder = token
 end
 if holder ~= token then return {novelty, 'lost'} end
-if next_item == '' then
-  local heir, its_item, its_host
-  each_try(n, function(other, tried, _, of_host) heir, its_item, its_host = other, tried, of_host end)
-  if heir then -- what is left is with whom it was taken over from: the bundle is theirs again
-    let_go(n)
-    redis.call('HDEL', key, 'try:' .. heir)
-    hold(n, heir, its_host, lease_ms)
-    redis.call('HSET', key, 'running', its_item, 'since', now())
-    return {novelty, 'lost'}
-  end
-  redis.call('HDEL', key, 'running', 'since')
-else
-  redis.call('HSET', key, 'running', next_item, 'since', now())
-end
-redis.call('ZADD', owed, now() + lease_ms, n)
-return {novelty, 'held'}
+return {novelty, unpack(go_on(n, lease_ms))}

@@ -109,6 +109,41 @@ local function let_go(n)
   redis.call('HDEL', bundle_key(n), 'holder', 'host', 'running', 'since')
 end
 
+-- Items without a result: those to do, an item that somebody is late with behind the others; and apart
+-- from them those that somebody tries and will bring.
+local function missing_items(n)
+  local how, missing, late, well = {}, {}, {}, {}
+  each_try(n, function(_, item, kind) how[item] = kind end)
+  for item = 0, redis.call('HGET', bundle_key(n), 'items') - 1 do
+    if not has_result(n, item) then
+      local kind = how[tostring(item)]
+      local list = kind == 'well' and well or kind and late or missing
+      list[#list + 1] = item
+    end
+  end
+  for _, item in ipairs(late) do missing[#missing + 1] = item end
+  return missing, well
+end
+
+-- Its holder is done with an item: says the next one and how many follow it, or that the bundle is lost,
+-- because what is left is with somebody it was taken over from, who has it again.
+local function go_on(n, lease_ms)
+  local key, missing = bundle_key(n), missing_items(n)
+  if #missing > 0 then
+    redis.call('HSET', key, 'running', missing[1], 'since', now())
+    redis.call('ZADD', owed, now() + lease_ms, n)
+    return {'held', missing[1], #missing - 1}
+  end
+  local heir, item, host
+  each_try(n, function(other, tried, _, of_host) heir, item, host = other, tried, of_host end)
+  if not heir then return {'held'} end
+  let_go(n)
+  redis.call('HDEL', key, 'try:' .. heir)
+  hold(n, heir, host, lease_ms)
+  redis.call('HSET', key, 'running', item, 'since', now())
+  return {'lost'}
+end
+
 -- The holder is not trusted any more: if an item was running, it is a suspect in its death.
 local function take_back(n)
   local running, suspect = unpack(redis.call('HMGET', bundle_key(n), 'running', 'suspect'))
