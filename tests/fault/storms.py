@@ -8,7 +8,7 @@ from tests.fault.kills import BETWEEN_S, END_S
 from tests.fault.outage import kill_redis
 from tests.fault.scene import Scene
 from tests.fault.silence import BACK_S, QUEUE, mine
-from tests.fault.watch import invited_twice, queued_beyond_due
+from tests.fault.watch import queued_beyond_due, queued_beyond_open
 
 KEPT_S = 2.0  # between the last result that must survive and the second that is lost
 AFTER_S = 8.0
@@ -27,7 +27,7 @@ def broker_loss(scene: Scene, *, papers: int, down_s: tuple[float, ...], lost_s:
         back_s, twice, surplus = _back(scene)
         figures += [
             Figure(f"all work again after {down:g} s without Redis", back_s, "s", most=BACK_S),
-            Figure("open bundles invited twice", twice, most=0),
+            Figure("invitations beyond one an open bundle", twice, most=0),
             Figure("invitations beyond the due bundles", surplus),
             Figure("items left by then", scene.left, least=1),
         ]
@@ -52,14 +52,14 @@ def outage(scene: Scene, down_s: float, lost_s: float) -> int:
 
 def _back(scene: Scene) -> tuple[float, int, int]:
     """Seconds until every worker has claimed a bundle anew; meanwhile and a little longer, the most
-    invitations there were for a bundle that had one, and beyond the due bundles (a worker that lost its
+    invitations there were beyond one an open bundle, and beyond the due bundles (a worker that lost its
     connection puts back those it follows: they find nothing to do)."""
     before = {host: mine(scene, host) for host in scene.sims}
     most = twice = 0
 
     def all_back() -> bool:
         nonlocal most, twice
-        twice = max(twice, invited_twice(scene.client, QUEUE))
+        twice = max(twice, queued_beyond_open(scene.client, scene.run_id, QUEUE))
         most = max(most, queued_beyond_due(scene.client, scene.run_id, QUEUE))
         return all(mine(scene, host) - before[host] for host in before)
 

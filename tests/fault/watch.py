@@ -1,6 +1,5 @@
 """Looking at a run from beside it, in its Redis: who holds what, which results there are, who consumes."""
 
-import base64
 import json
 import math
 import threading
@@ -112,11 +111,10 @@ def consumers(client: Client) -> set[int]:
     return {int(json.loads(row)["pid"]) for row in rows if row}
 
 
-def invited_twice(client: Client, queue: str) -> int:
-    """Invitations in a queue for a bundle that has one there already."""
-    rows = client.lrange(queue, 0, -1) + client.lrange(queue + RETRY_SUFFIX, 0, -1)
-    bodies = [json.loads(base64.b64decode(json.loads(row)["body"])) for row in rows]
-    return len(bodies) - len({(kwargs["run"], kwargs["bundle"]) for _, kwargs, _ in bodies})
+def queued_beyond_open(client: Client, run_id: str, queue: str) -> int:
+    """Invitations in a queue beyond the bundles that are open, held or not."""
+    new, again = client.llen(queue), client.llen(queue + RETRY_SUFFIX)
+    return int(new) + int(again) - int(client.zcard(keys.owed(run_id)))
 
 
 def queued_beyond_due(client: Client, run_id: str, queue: str) -> int:

@@ -537,8 +537,8 @@ def take_over(ledger: Ledger, held: Claim, host: str = "b") -> Claim:
 
 
 def test_an_idle_host_takes_over_what_nobody_has_begun(ledger: Ledger, runs: Runs) -> None:
-    """Whom it is taken over from keeps the item it is at; nothing is asked twice, and the last who has an item
-    in hand holds the bundle again."""
+    """Whom it is taken over from keeps the item it is at; nothing is asked twice, and the last who has an
+    item in hand holds the bundle again."""
     start(ledger, bundle())
     first = claim(ledger)
     assert first

@@ -90,8 +90,11 @@ while which ~= 'none' do
     local granted = free(n) and grant(n)
     if granted then return granted end
   end
-  if #due < size then break end
   skip = skip + size
+  if #due < size then
+    if which == 'longest' then break end
+    which, most, skip = 'longest', '', 0 -- what is only lent
+  end
 end
 for at = 9, #ARGV do
   local n, from = string.match(ARGV[at], '^(%d+) (.+)$')

@@ -5,7 +5,7 @@
 local queue = ARGV[1]
 local waiting, items, tokens, answers, answer_tokens, held = unpack(redis.call('HMGET', counts,
   'waiting:' .. queue, 'items:' .. queue, 'tokens:' .. queue, 'answers', 'answer_tokens', 'held'))
-local shortest = redis.call('ZREVRANGEBYSCORE', due_prefix .. queue, '(' .. BEHIND, '-inf', 'LIMIT', 0, 1)[1]
+local shortest = redis.call('ZREVRANGEBYSCORE', due_prefix .. queue, '(' .. MOMENT, '-inf', 'LIMIT', 0, 1)[1]
 local answer = {
   waiting or 0, items or 0, tokens or 0, shortest and redis.call('HGET', bundle_key(shortest), 'tokens') or -1,
   answers or 0, answer_tokens or 0, held or 0,
