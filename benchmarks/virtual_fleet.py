@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 
 from tasks.policy import Backlog, Held, Peer, Speed, choose
 
+CROWD = 50  # hosts; with more of them each asks less often, as live
 SEEN = 20  # observations that a learned speed is the mean of
 USUAL_ANSWER = 300.0  # before the first answer
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Seconds a slot takes per prompt token (first, and from its prefix cache), per answer token, per item."""
+    """Seconds a slot takes for a prompt token, for one from its prefix cache, for an answer token, and for
+    each item besides."""
 
     slots: int
     read_s: float
@@ -38,8 +40,8 @@ class Paper:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What asking costs: seconds for a claim or a hand-over, between two requests, between two questions of
-    an idle host; `noise`: sigma of an item's time. `killed`: this host dies then, and its bundles are due
-    again so much later."""
+    an idle host; `noise`: sigma of an item's time. `known`: speeds are, from an earlier run. `killed`: this host
+    dies then, and its bundles are due again so much later."""
 
     claim_s: float = 0.005
     gap_s: float = 0.005
@@ -131,10 +133,8 @@ class Run:
         self.hosts = [Host(str(n), m, Peer(str(n), m.slots, None)) for n, m in enumerate(machines)]
         if terms.known:
             for host in self.hosts:
-                host.learn(0, 7500, 7500 * host.machine.read_s + host.machine.fixed_s)
-                host.learn(1, 7500, 7500 * host.machine.again_s + host.machine.fixed_s)
-                host.learn(2, 300, 300 * host.machine.write_s)
-                host.sum_up()
+                one = host.machine
+                host.peer = Peer(host.id, one.slots, Speed(one.read_s, one.again_s, one.write_s))
         self.bundles = [Bundle(n, p, deque(range(len(p.answers)))) for n, p in enumerate(papers)]
         self.due = sorted((one.paper.tokens, one.number) for one in self.bundles)
         self.due_items, self.due_tokens = sum(len(p.answers) for p in papers), sum(p.tokens for p in papers)
@@ -169,7 +169,7 @@ class Run:
         while host.idle and not host.dead and at_s == host.asks_s:
             bundle = self._chosen(host)
             if bundle is None:
-                self._ask_later(host, self.terms.ask_s)
+                self._ask_later(host, self.terms.ask_s * max(1.0, len(self.hosts) / CROWD))
                 return
             slot = host.idle.pop()
             bundle.holder = slot
@@ -225,7 +225,7 @@ class Run:
         for loser in tries:
             loser.turn += 1
             loser.at = None
-            took_s = max(0.0, self.now_s - loser.begun_s)
+            took_s = 0.0 if loser.host.dead else max(0.0, self.now_s - loser.begun_s)
             self.worked_s += took_s
             self.doubled_s += took_s if loser is not slot else 0.0
         if not bundle.trying and not bundle.unstarted:

@@ -37,8 +37,7 @@ class Speed:
 
     def bundle_s(self, tokens: float, items: float, answer: float) -> float:
         """All items of a bundle, one after the other."""
-        first = tokens * self.read_s + answer * self.write_s
-        return first + (items - 1) * (tokens * self.again_s + answer * self.write_s)
+        return tokens * (self.read_s + (items - 1) * self.again_s) + items * answer * self.write_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +98,16 @@ def choose(own: Peer, others: Sequence[Peer], due: Backlog, held: Iterable[Held]
 
 
 def _take(own: Peer, speed: Speed, others: Sequence[Peer], due: Backlog) -> Choice:
-    """The longest bundle that ends within the fleet's time for all that is due; of a usual one, if not even
-    the shortest does, an item: others will take the rest."""
+    """The longest bundle that ends within the fleet's time for all that is due; if not even the shortest
+    does, its first item, where that ends in time: others will take the rest."""
     if not due.bundles:
         return Choice(take=False)
     tokens, items = due.tokens / due.bundles, due.items / due.bundles
-    ours_s = max(speed.bundle_s(tokens, items, due.answer), 1e-9)
-    fastest_s, rate = ours_s, own.slots / ours_s
-    for peer in others:
-        if peer.speed:
-            theirs_s = max(peer.speed.bundle_s(tokens, items, due.answer), 1e-9)
-            fastest_s = min(fastest_s, theirs_s)
-            rate += peer.slots / theirs_s
+    ours_s = speed.bundle_s(tokens, items, due.answer)
+    fleet = [(own.slots, ours_s)]
+    fleet += [(one.slots, one.speed.bundle_s(tokens, items, due.answer)) for one in others if one.speed]
+    fastest_s = min(theirs_s for _, theirs_s in fleet)
+    rate = sum(slots / max(theirs_s, 1e-9) for slots, theirs_s in fleet)
     if ours_s * FAST <= fastest_s:
         return Choice(take=True)
     allowed_s = SHARE * due.bundles / rate
@@ -121,9 +118,7 @@ def _take(own: Peer, speed: Speed, others: Sequence[Peer], due: Backlog) -> Choi
     return Choice(take=speed.item_s(due.shortest, due.answer, first=True) <= allowed_s, probe=True)
 
 
-def _helps(
-    ours: Speed, speeds: Mapping[str, Speed], answer: float, held: Iterable[Held]
-) -> tuple[Held, ...]:
+def _helps(ours: Speed, speeds: Mapping[str, Speed], answer: float, held: Iterable[Held]) -> tuple[Held, ...]:
     """The held bundles worth our help, the one that will end last first. A host of unknown speed is thought
     as fast as we are, until it takes longer."""
     worth = []
