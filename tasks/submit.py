@@ -1,5 +1,6 @@
 """From a person's request to bundles in Redis, streamed: work starts while papers are still being read."""
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ class _Submission:
         self._unfiled: dict[str, str] = {}  # texts by paper
         self._chars = 0  # of these
         self._first = 0
-        self._flushed_at = time.monotonic()
+        self._flushed_at = -math.inf  # the first paper waits for no other
 
     def stream(self, files: tuple[PaperFile, ...], files_done: int) -> None:
         for _, bundle in Runs(self._ledger).bundles(self._run):

@@ -165,7 +165,7 @@ def _inside(folder: Path, walked: set[tuple[int, int]], skip: Callable[[Path, st
 def _once(entries: Sequence[tuple[Path, Path]], skipped: list[Skipped]) -> list[tuple[Path, Path]]:
     """Each file once. The same path again needs no word; another path to the same file gets one."""
     first: dict[str, Path] = {}
-    folders: dict[Path, str] = {}
+    folders: dict[str, str] = {}
     kept = []
     for path, name in entries:
         seen = first.setdefault(_real(path, folders), path)
@@ -176,13 +176,14 @@ def _once(entries: Sequence[tuple[Path, Path]], skipped: list[Skipped]) -> list[
     return kept
 
 
-def _real(path: Path, folders: dict[Path, str]) -> str:
+def _real(path: Path, folders: dict[str, str]) -> str:
     """The real path of a file; a folder's is looked up once and kept in `folders`."""
-    if path.is_symlink():
+    if os.path.islink(path):
         return os.path.realpath(path)
-    if path.parent not in folders:
-        folders[path.parent] = os.path.realpath(path.parent)
-    return os.path.join(folders[path.parent], path.name)
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return os.path.join(folders[folder], name)
 
 
 def _named(entries: Sequence[tuple[Path, Path]]) -> tuple[PaperFile, ...]:
