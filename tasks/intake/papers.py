@@ -51,17 +51,18 @@ def find_papers(paths: Sequence[Path]) -> Found:
     cannot be used, and folders without a paper."""
     faults: list[str] = []
     skipped: list[Skipped] = []
-    entries: list[tuple[Path, Path]] = []  # the file, and its name below the path that was given
+    entries: list[tuple[Path, str]] = []  # the file, and its name below the path that was given
     for path in paths:
         if os.path.isdir(path):
             inside = _walk(path, skipped)
             if not inside:
                 faults.append(_no_papers(path, skipped))
-            entries += [(file, file.relative_to(path)) for file in inside]
+            above = len(path.parts)
+            entries += [(file, "/".join(file.parts[above:])) for file in inside]
         elif fault := _fault(path):
             faults.append(f"{printable(path)}: {fault}")
         else:
-            entries.append((path, Path(path.name)))
+            entries.append((path, path.name))
     if faults:
         raise InputError("\n".join(faults))
     return Found(_named(_once(entries, skipped)), tuple(skipped))
@@ -134,17 +135,26 @@ def _walk(folder: Path, skipped: list[Skipped]) -> list[Path]:
     todo = [folder]
     while todo:
         path = todo.pop()
-        if path != folder and path.name.startswith("."):
+        mode = _mode(path)
+        if path.name.startswith(".") and path != folder:
             skip(path, "hidden")
-        elif os.path.isdir(path):
+        elif stat.S_ISDIR(mode):
             todo += reversed(_inside(path, walked, skip))
         elif path.suffix.lower() not in SUFFIXES:
             skip(path, f"{_kind(path)} is not supported")
-        elif not os.path.isfile(path) and os.path.exists(path):
+        elif mode and not stat.S_ISREG(mode):
             skip(path, "not a regular file")
         else:
             papers.append(path)  # a broken link too: somebody expects an answer for it
     return papers
+
+
+def _mode(path: Path) -> int:
+    """Of what a path leads to; 0 where that is nothing."""
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _inside(folder: Path, walked: set[tuple[int, int]], skip: Callable[[Path, str], None]) -> list[Path]:
@@ -162,7 +172,7 @@ def _inside(folder: Path, walked: set[tuple[int, int]], skip: Callable[[Path, st
     return entries
 
 
-def _once(entries: Sequence[tuple[Path, Path]], skipped: list[Skipped]) -> list[tuple[Path, Path]]:
+def _once(entries: Sequence[tuple[Path, str]], skipped: list[Skipped]) -> list[tuple[Path, str]]:
     """Each file once. The same path again needs no word; another path to the same file gets one."""
     first: dict[str, Path] = {}
     folders: dict[str, str] = {}
@@ -186,7 +196,7 @@ def _real(path: Path, folders: dict[str, str]) -> str:
     return os.path.join(folders[folder], name)
 
 
-def _named(entries: Sequence[tuple[Path, Path]]) -> tuple[PaperFile, ...]:
+def _named(entries: Sequence[tuple[Path, str]]) -> tuple[PaperFile, ...]:
     """With unique names: where two are equal, both get the whole path; then a number."""
     times = Counter(printable(name) for _, name in entries)
     names = [printable(name if times[printable(name)] == 1 else path) for path, name in entries]
