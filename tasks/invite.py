@@ -72,6 +72,12 @@ def invite(client: Client, invitations: Iterable[Invitation], *, again: bool = F
     return sum(map(len, messages.values()))
 
 
+def written(value: object) -> str:
+    """JSON without spaces, but for the one before an id: kombu writes it when it delivers again, and by it
+    lua/withdraw.lua knows a run's messages."""
+    return _compact(value).replace('"id":"', '"id": "')
+
+
 def envelope(invitation: Invitation, queue: str) -> str:
     """One message as kombu stores it in a Redis list."""
     tag = secrets.token_hex(8)
@@ -91,12 +97,12 @@ def envelope(invitation: Invitation, queue: str) -> str:
 def _body(run_id: str, queue: str) -> str:
     kwargs = {"run": run_id, "bundle": _BUNDLE, "queue": queue, "protocol": PROTOCOL}
     links = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    return _compact([[], kwargs, links]).replace(f'"{_BUNDLE}"', _BUNDLE)
+    return written([[], kwargs, links]).replace(f'"{_BUNDLE}"', _BUNDLE)
 
 
 @lru_cache(maxsize=64)
 def _message(queue: str) -> str:
-    form = _compact(
+    return written(
         {
             "body": _BODY,
             "content-encoding": "utf-8",
@@ -113,5 +119,3 @@ def _message(queue: str) -> str:
             },
         }
     )
-    # As kombu writes it when it delivers again: by this lua/withdraw.lua knows a run's messages.
-    return form.replace(f'"id":"{_TASK_ID}"', f'"id": "{_TASK_ID}"')

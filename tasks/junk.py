@@ -18,7 +18,7 @@ import redis
 
 from tasks.connection import Client
 from tasks.errors import BadMessage, ProtocolMismatch
-from tasks.invite import TASK, Invitation, envelope
+from tasks.invite import TASK, Invitation, envelope, written
 from tasks.ledger import keys
 from tasks.work import PROTOCOL
 
@@ -120,7 +120,7 @@ def _patterns(queue: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 
 def _pattern(ours: Any) -> re.Pattern[bytes]:
-    text = re.escape(json.dumps(_marked(ours)))
+    text = re.escape(written(_marked(ours)))
     for mark, letters in LETTERS.items():
         text = text.replace(f'"{mark}"', letters)
     return re.compile(text.encode())

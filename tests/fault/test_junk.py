@@ -118,7 +118,7 @@ def test_a_quick_look_lets_pass_only_what_a_slow_one_would(monkeypatch: pytest.M
     """Our own messages are told by their letters; whatever differs in one of them is looked at closely, or
     would have been found good."""
     dice = random.Random(1)
-    own = message()
+    own = envelope(Invitation("r1", 3, QUEUE, "a.txt: 5 prompts, m"), QUEUE).encode()
     assert junk._to_the_letter(own, QUEUE)
     changed = [bytearray(own) for _ in range(5000)]
     for one in changed:
