@@ -2,11 +2,11 @@
 
     python benchmarks/idle_fleet.py [--workers 200] [--seconds 20]
 
-Every command that one real idle worker sends is recorded (MONITOR, by its connections; another worker leads as
-steward, as one of many does), and replayed over as many connections for each of 200 workers at once, each with
-a host id and an incarnation of its own, at the recorded pace, and beginning anywhere in the record. Redis
-itself says what CPU that took. What a worker sends once in a minute may lie outside the record. Bound: 10 % of
-one core.
+Every command that one real idle worker sends is recorded (MONITOR, by its connections; another worker leads
+as steward, as one of many does), and replayed over as many connections for each of 200 workers at once, each
+with a host id and an incarnation of its own, at the recorded pace, beginning anywhere in the record. Redis
+itself says what CPU that took. What a worker sends once in a minute may lie outside the record. Bound: 10 %
+of one core.
 """
 
 import argparse

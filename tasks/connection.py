@@ -8,6 +8,7 @@ from redis.retry import Retry
 
 from tasks.broker import masked
 from tasks.errors import BrokerUnreachable
+from tasks.packer import Packer
 
 TIMEOUT_S = 5.0
 # redis-py types every answer as all it could be with any options; ours are str with `connect`.
@@ -23,6 +24,7 @@ def connect(url: str, *, decode: bool = True) -> Client:
         socket_connect_timeout=TIMEOUT_S,
         socket_keepalive=True,
         health_check_interval=30,
+        command_packer=Packer(),
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
     )
 

@@ -38,5 +38,7 @@ def measures(completions: Sequence[Completion], queue_wait_s: float, window: int
 
 def _sum(completions: Sequence[Completion], read: Callable[[Completion], Any]) -> Any:
     """The sum over all windows; None where any of them is unknown."""
+    if len(completions) == 1:
+        return read(completions[0])
     values = [read(completion) for completion in completions]
     return None if any(value is None for value in values) else sum(values)

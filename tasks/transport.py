@@ -7,6 +7,8 @@ worker. The ledger makes a message that is lost, doubled or late harmless; that 
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -51,6 +53,16 @@ class Waiting(redis.Redis):
 
 class QoS(kombu_redis.QoS):
     """Messages that are not acknowledged yet, as kombu records them in Redis, as far as Redis takes it."""
+
+    @contextmanager
+    def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
+        """The two writes of a message go in one round trip and no transaction, at two thirds of its price;
+        either without the other does no harm."""
+        if pipe:
+            yield pipe
+            return
+        with self.channel.conn_or_acquire(client) as client:
+            yield client.pipeline(transaction=False)
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """A worker that dies with an unrecorded message loses it, and the steward invites again."""
