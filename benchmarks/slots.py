@@ -3,10 +3,10 @@
     python benchmarks/slots.py [--knees 1,3,8] [--papers 160]
 
 Simulated machines admit sixteen requests and say so to nobody; up to their knee these run at full speed, more
-of them share what the knee gives. Answers are short and of very different length, and each is faster or
-slower than others. One machine at a time answers all papers x 3 prompts through a real worker: once with
-`slots = "auto"`, once with the knee written into the fleet file. Bounds: the slots found within one of the
-knee; the run, search included, at 0.85 of the rate with the knee by hand; nothing failed.
+of them share what the knee gives. Answers are short, of very different length, and some faster than others.
+One machine at a time answers all papers x 3 prompts through a real worker: once with `slots = "auto"`, once
+with the knee as its number. Bounds: the slots found within one of the knee; the run, search included, at 0.85
+of the rate with the knee by hand; nothing failed.
 """
 
 import argparse

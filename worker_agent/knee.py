@@ -14,6 +14,8 @@ LEAST_ENDED, LEAST_S = 3, 1.0  # answers and seconds before a level says anythin
 MUCH_ENDED = 12  # before more slots are said to give nothing more
 MOST_ENDED = 48  # answers (or four for each slot) after which an unclear level is taken at its word
 DOUBT = 0.3  # so many standard errors speak for fewer slots
+MOST_BETWEEN = 3  # levels that are tried and too few, where a curve bends slowly
+CERTAIN = 2.0  # so many have to speak against what was found earlier
 SPREAD = 0.15  # of the speed of single answers, at least: a few that agree by chance prove little
 LOOK_AGAIN_S = 600.0
 LOOK_AGAIN_SEARCHES = 20  # or so many times what finding out took
@@ -154,7 +156,8 @@ class Knee:
             return few
         fastest = seen[few].rate / few * (1 + seen[few].error)
         between = max(few + 1, math.ceil(GOOD * best / fastest) if fastest else 0)
-        return between if between < enough else None
+        tried = sum(enough / 2 < slots <= few for slots in seen)
+        return between if between < enough and tried < MOST_BETWEEN else None
 
     @staticmethod
     def _enough(seen: Mapping[int, _Level]) -> int:
@@ -164,13 +167,21 @@ class Knee:
     def _settle(self, now_s: float) -> None:
         seen = {level.slots: level for level in self._levels.values() if level.enough_seen}
         answer = self._enough(seen)
-        before = self._before
-        if before and before <= self.limit and abs(answer - before) <= max(1, before // 8):
-            answer = before  # a neighbour is as good: whoever changes for it changes back next time
+        if self._before and self._before <= self.limit and self._as_good(self._before, answer, seen):
+            answer = self._before  # whoever changes for a neighbour, or for luck, changes back next time
         self.rate = seen[answer].rate if answer in seen else max(level.rate for level in seen.values())
         self.found, self._before, self._found_at = True, answer, now_s
         self._go(answer)
         self._levels.clear()
+
+    @staticmethod
+    def _as_good(before: int, answer: int, seen: Mapping[int, _Level]) -> bool:
+        """Whether what was found earlier may stay."""
+        if answer <= before:
+            return before - answer <= max(1, before // 8)
+        level = seen.get(before)
+        best = GOOD * _best_rate(seen.values())
+        return level is not None and level.rate * (1 + CERTAIN * level.error) >= best
 
     def _watch(self, now_s: float, level: _Level) -> None:
         """Now and then, or when the host has become slow, find out again."""

@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tasks.livehost import LiveHost
 from tests.contract.engine_server import Pause, Reply, page, serving
 from tests.contract.wires import MODEL, OTHER, WINDOW, LMStudioWire
 from worker_agent.completion import Request
+from worker_agent.config import Host, ModelName
 from worker_agent.engines import Call
 from worker_agent.errors import BadReply
 
@@ -90,3 +92,20 @@ def test_a_load_that_fails_with_status_200_is_an_error() -> None:
         pytest.raises(BadReply, match="Exit code: 137"),
     ):
         wire.engine(server.url).prepare(MODEL)
+
+
+def test_a_workers_first_requests_load_a_model_once() -> None:
+    """The warm-up and every slot come to a cold LM Studio at once: one load, one copy in memory."""
+    wire = _LoadingStudio()
+    with serving(wire.pages()) as server, ThreadPoolExecutor(8) as pool:
+        live = LiveHost(
+            Host("one", "lm_studio", server.url, (ModelName(MODEL, MODEL),)), "x", health_check_interval=30
+        )
+        barrier = threading.Barrier(8)
+
+        def prepare(_: int) -> int | None:
+            barrier.wait()
+            return live.prepare(live.model(MODEL)).window
+
+        assert set(pool.map(prepare, range(8))) == {WINDOW}
+        assert len(server.requests_to("/api/v1/models/load")) == 1

@@ -71,10 +71,11 @@ class Machine:
         """Tokens a request of this model may use: what it asks for, else as loaded."""
         return min(wanted or self.loaded.get(model, self.profile.window), self.profile.window)
 
-    def load(self, model: str, wanted: int | None, line: Line) -> float:
+    def load(self, model: str, wanted: int | None, line: Line, *, again: bool = False) -> float:
         """Make `model` ready with that window, if it is not; returns the seconds it took.
-        Another window than the loaded one reloads the model and empties the caches, as Ollama does."""
-        with self.models.using(model, self.window_of(model, wanted), line) as load_s:
+        Another window than the loaded one reloads the model and empties the caches, as Ollama does; with
+        `again` it is loaded even if it is there."""
+        with self.models.using(model, self.window_of(model, wanted), line, again=again) as load_s:
             return load_s
 
     def answer(

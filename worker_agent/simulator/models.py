@@ -31,10 +31,10 @@ class Models:
             return dict(self._loaded)
 
     @contextmanager
-    def using(self, model: str, window: int, line: Line) -> Iterator[float]:
+    def using(self, model: str, window: int, line: Line, *, again: bool = False) -> Iterator[float]:
         """`model` is there with that window for the time of the block; gives the seconds a load took. Another
-        window than the loaded one is a load, too."""
-        load_s = self._begin(model, window, line)
+        window than the loaded one is a load, too; `again`: so is one that is there."""
+        load_s = self._begin(model, window, line, again)
         try:
             yield load_s
         finally:
@@ -42,11 +42,11 @@ class Models:
                 self._users[model] -= 1
                 self._changed.notify_all()
 
-    def _begin(self, model: str, window: int, line: Line) -> float:
+    def _begin(self, model: str, window: int, line: Line, again: bool) -> float:
         started = time.perf_counter()
         with self._loading:
             load_s = 0.0
-            if self._loaded.get(model) != window:
+            if again or self._loaded.get(model) != window:
                 self._load(model, window, line)
                 load_s = time.perf_counter() - started
             with self._changed:

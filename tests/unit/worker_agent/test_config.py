@@ -39,6 +39,14 @@ def test_the_example_fleet_reads_as_its_comments_say():
     assert (gpu.url, gpu.api_key, gpu.models) == ("https://gpu.example.org/llm", "sesame", ())
 
 
+def test_slots_may_be_found_out(tmp_path):
+    """A number, or the word "auto"; other words are refused in the words of the numbers."""
+    file = tmp_path / "fleet.toml"
+    file.write_text(host(slots='"auto"'))
+    assert [one.slots for one in read_fleet(file)] == ["auto"]
+    assert "slots: input should be a valid integer, got 'many'" in faults(tmp_path, host(slots='"many"'))
+
+
 def test_the_seeds_file_reads_with_its_ports_and_five_slots():
     """A workers.json needs no change; what it leaves out has the seed's default."""
     hosts = read_fleet(CONFIGS / "workers.example.json")

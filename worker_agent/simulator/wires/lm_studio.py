@@ -75,6 +75,7 @@ class LMStudioWire(OpenAIWire):
 
     def _load(self, body: dict[str, Any], line: Line) -> Reply:
         model = self.check_model(str(body.get("model", "")))
-        took_s = self.machine.load(model, body.get("context_length"), line)
+        # A model that is there gets another instance: whoever asks twice has two copies.
+        took_s = self.machine.load(model, body.get("context_length"), line, again=True)
         loaded = {"type": "llm", "instance_id": model, "load_time_seconds": took_s, "status": "loaded"}
         return Reply(loaded | {"load_config": {"context_length": self.machine.window_of(model)}})
