@@ -24,14 +24,13 @@ def test_a_failing_engine_costs_no_time(stage: Stage) -> None:
 
 
 def test_a_hanging_engine_is_helped_out(stage: Stage) -> None:
-    """One of two never says a word: after 20 s the other, idle by then, takes its bundles; nothing fails, and
-    nobody waits for the ten minutes that a first token may take."""
+    """One of two never says a word: the other, idle by then, takes its bundles over and then its items;
+    nothing fails, and nobody waits for the ten minutes that a first token may take."""
     scene = stage(hosts=2, slots=2, service_s=0.3)
     well, bad = scene.sims
     scene.sims[bad].fault("hang")
     scene.staff.start()
     scene.submit(8)
-    took_s = scene.wait(lambda: scene.left == 0, 60, "the run ends")
-    assert 18 < took_s < 40
-    assert scene.sims[bad].calls()["running"] == 2
+    assert scene.wait(lambda: scene.left == 0, 60, "the run ends") < 40
+    assert scene.sims[bad].calls()["started"] >= 1, "it had some of the work"
     assert scene.client.hget(f"llmq:counts:{scene.run_id}", f"successful:{well}") == "40"
