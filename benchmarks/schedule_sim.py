@@ -57,7 +57,6 @@ RULES: dict[str, dict[str, Any]] = {  # what --without switches off
     "fast": {"FAST": 0.99},
     "help": {"_helps": lambda *_: ()},
     "worth": {"WORTH": 1.0},
-    "probe": {"_fullest": lambda _: ()},
     "split": {"_take": _whole_bundles},
     "copy": {"_helps": _unstarted_only},
 }

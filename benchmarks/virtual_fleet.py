@@ -40,8 +40,8 @@ class Paper:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What asking costs: seconds for a claim or a hand-over, between two requests, between two questions of
-    an idle host; `noise`: sigma of an item's time. `known`: speeds are, from an earlier run. `killed`: this host
-    dies then, and its bundles are due again so much later."""
+    an idle host; `noise`: sigma of an item's time. `known`: speeds are, from an earlier run. `killed`: this
+    host dies then, and its bundles are due again so much later."""
 
     claim_s: float = 0.005
     gap_s: float = 0.005
@@ -73,7 +73,7 @@ class Host:
 
     def sum_up(self) -> None:
         read_s, again_s, write_s = (
-            sum(took for _, took in seen) / max(sum(tokens for tokens, _ in seen), 1) if seen else None
+            sum(took for _, took in seen) / sum(tokens for tokens, _ in seen) if seen else None
             for seen in self.seen
         )
         read_s = again_s if read_s is None else read_s
@@ -134,7 +134,9 @@ class Run:
         if terms.known:
             for host in self.hosts:
                 one = host.machine
-                host.peer = Peer(host.id, one.slots, Speed(one.read_s, one.again_s, one.write_s))
+                for kind, a_token_s in enumerate((one.read_s, one.again_s, one.write_s)):
+                    host.learn(kind, 1, a_token_s)
+                host.sum_up()
         self.bundles = [Bundle(n, p, deque(range(len(p.answers)))) for n, p in enumerate(papers)]
         self.due = sorted((one.paper.tokens, one.number) for one in self.bundles)
         self.due_items, self.due_tokens = sum(len(p.answers) for p in papers), sum(p.tokens for p in papers)

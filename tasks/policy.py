@@ -88,8 +88,8 @@ class Choice:
 
 def choose(own: Peer, others: Sequence[Peer], due: Backlog, held: Iterable[Held]) -> Choice:
     """What a free slot of `own` should do next. `held` is not looked at where something due is taken."""
-    if own.speed is None:  # a first item tells; a short one tells sooner
-        return Choice(take=due.bundles > 0, probe=True, help_=() if due.bundles else _fullest(held))
+    if own.speed is None:  # a first item tells; a short one tells sooner. Until then we are no help
+        return Choice(take=due.bundles > 0, probe=True)
     take = _take(own, own.speed, others, due)
     if take.take:
         return take
@@ -135,7 +135,3 @@ def _end_s(one: Held, theirs: Speed, answer: float) -> float:
     running_s = theirs.item_s(one.tokens, answer, first=True)
     left_s = running_s - one.age_s if one.age_s < running_s else one.age_s
     return left_s + one.unstarted * theirs.item_s(one.tokens, answer, first=False)
-
-
-def _fullest(held: Iterable[Held]) -> tuple[Held, ...]:
-    return tuple(sorted((one for one in held if one.unstarted), key=lambda one: -one.unstarted))
