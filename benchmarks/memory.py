@@ -8,8 +8,8 @@ with the run open, per item (plan, ledger and invitation; the text apart); with 
 answer's own bytes and the papers' texts; and once the run is removed. Items are finished by processes that
 claim and commit as a worker does, and ask no engine. Last, one real worker answers over HTTP and is looked
 at after half of its work and at the end; before that it grows, for it keeps its commits of the last ten
-seconds. Bounds: 600 bytes an open item, 2,500 a finished one, back within 2 % or 1 MB after `rm`; submitting
-costs 400 bytes an item more (or 4 MB in all); a worker grows by 6 MB; none fails.
+seconds. Bounds: 400 bytes an open item, 2,500 a finished one, back within 2 % or 1 MB after `rm`; submitting
+costs 250 bytes an item more (or 4 MB in all); a worker grows by 6 MB; none fails.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def _run(work: Session, few: Path, many: Path, items: int) -> list[Figure]:
     return [
         Figure("items without an answer", items - status.successful, most=0),
         Figure("Redis, open run", open_bytes / MB, "MB"),
-        Figure("... an item, beside its text", (open_bytes - texts) / items, "bytes", most=600),
+        Figure("... an item, beside its text", (open_bytes - texts) / items, "bytes", most=400),
         Figure("... a text, compressed", texts / (items / PROMPTS), "bytes"),
         Figure("Redis, finished run", done_bytes / MB, "MB"),
         Figure(
@@ -125,7 +125,7 @@ def _run(work: Session, few: Path, many: Path, items: int) -> list[Figure]:
             f"... for {more_items} items more",
             (large["peak_bytes"] - small["peak_bytes"]) / MB,
             "MB",
-            most=max(4, more_items * 400 / MB),
+            most=max(4, more_items * 250 / MB),
         ),
         Figure("submitted", items / large["seconds"], "items/s"),
         Figure(f"claimed and committed by {FINISHERS} processes", items / finish_s, "items/s"),
