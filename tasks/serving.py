@@ -76,6 +76,7 @@ class Serving:
         self.slots = Slots(self.live.slots, self.live.limit)
         self._gauge = Gauge(self.live, self.slots)
         self.on_change: Callable[[], None] = lambda: None  # the host may serve other queues than before
+        self.on_slots: Callable[[], None] = lambda: None  # there may be more or fewer than before
         self.on_failure: Callable[[], None] = lambda: None
         self.on_deaf: Callable[[], None] = lambda: None
         self.exit_code = 0
@@ -307,6 +308,7 @@ class Serving:
         """For what no call tells: that slots are idle, and that it is time to find out again."""
         while self.live.knee and not self._stopping.wait(GAUGE_S):
             self._gauge.look()
+            self.on_slots()  # always: Celery sets it anew when it connects again
 
     def _listen(self) -> None:
         """Hear of cancelled runs and of a pause at once; what is missed here, the next renewal notices."""

@@ -94,6 +94,7 @@ class FleetWorker(Worker):
 
         self.serving = self.app.serving = take_up(settings, slots, serve)
         self.serving.on_change = self._consume_more
+        self.serving.on_slots = self._fetch_for_slots
         self.serving.on_failure = self._stop_failed
         self.serving.on_deaf = self._end_without
         signals.worker_shutting_down.connect(self._hurry_next_time)
@@ -104,6 +105,18 @@ class FleetWorker(Worker):
             self.exitcode = self.serving.exit_code  # Celery has an error for Ctrl-C
         self.serving.stop(float(os.environ.get("LLMQ_GRACE_S", GRACE_S)))
         super().on_close()
+
+    def on_consumer_ready(self, consumer: Any) -> None:
+        super().on_consumer_ready(consumer)
+        self._fetch_for_slots()
+
+    def _fetch_for_slots(self) -> None:
+        """Where slots are found out there are threads for all there may be: take invitations for those there
+        are, and leave the others to other hosts."""
+        if self.serving.live.knee and (qos := getattr(self.consumer, "qos", None)):
+            more = self.serving.slots.slots + 1 - qos.value
+            qos.increment_eventually(max(more, 0))
+            qos.decrement_eventually(max(-more, 0))
 
     def _hurry_next_time(self, **_: Any) -> None:
         """The first signal has come (Celery calls this from within): the second ends the grace."""
