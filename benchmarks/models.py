@@ -47,7 +47,7 @@ def main() -> int:
     options = _parse()
     names = tuple(f"sim-{n}b" for n in range(1, options.models + 1))
     fleet = [
-        Machine(f"m{n}", SERVICE_S, SLOTS, options.wire, names, resident=1, load_s=options.load_s)
+        Machine(f"m{n}", SERVICE_S, SLOTS, options.wire, models=names, resident=1, load_s=options.load_s)
         for n in range(options.hosts)
     ]
     figures = []
