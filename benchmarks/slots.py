@@ -1,6 +1,6 @@
 """What `slots = "auto"` finds, and what finding it costs, on hosts that admit more than they are worth.
 
-    python benchmarks/slots.py [--knees 1,3,8] [--papers 160]
+    python benchmarks/slots.py [--knees 1,3,8] [--papers 220]
 
 Simulated machines admit sixteen requests and say so to nobody; up to their knee these run at full speed, more
 of them share what the knee gives. Answers are short, of very different length, and some faster than others.
@@ -51,7 +51,7 @@ def _parse() -> argparse.Namespace:
     options.add_argument(
         "--knees", type=lambda text: [int(one) for one in text.split(",")], default=[1, 3, 8]
     )
-    options.add_argument("--papers", type=int, default=160)
+    options.add_argument("--papers", type=int, default=220)
     return options.parse_args()
 
 
