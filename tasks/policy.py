@@ -11,14 +11,15 @@ whenever it is free.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-# Of the time until nothing is due: what a slow slot may begin. 1.0 leaves no room for wrong estimates; with
-# no limit, a slow slot takes a long paper last, and the fleet waits for it.
+# What each is worth stands in docs/benchmarks.md.
+# Of the time until nothing is due: what a slow slot may begin. At 1 there is no room for wrong estimates, and
+# with no limit a slow slot takes a long paper last, and the fleet waits for it or does its work twice.
 SHARE = 0.8
 # Of the fastest slot's speed: from here on a slot takes whatever is longest. Equal hosts differ in what they
-# have learned, and the share alone would let all of them refuse the last bundle.
+# have learned, and by the share alone all of them but one would refuse the last bundles.
 FAST = 0.5
-# Times our own estimate: a holder must take longer than that for us to help. At 1 an estimate that is off by
-# a half has us read a paper for nothing; from 3 on, the last items are left to slow hosts.
+# Times our own estimate: a holder must take longer than that for us to help. At 1, twice as much engine time
+# is in vain; from 3 on, the last items are left to slow hosts.
 WORTH = 2.0
 
 
