@@ -58,9 +58,10 @@ FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One command: its seconds, its peak of memory, and how large its file is."""
+    """One command: its seconds by the clock and on a core, its peak of memory, and how large its file is."""
 
     seconds: float
+    cpu_s: float
     peak_bytes: int
     file_bytes: int
 
@@ -128,17 +129,17 @@ def _written(run_id: str, path: Path) -> Written:
     llmq = Path(sys.executable).with_name("llmq")
     begun = time.monotonic()
     child = psutil.Popen([llmq, "results", run_id, "-o", path], stderr=subprocess.DEVNULL)
-    peak = (
-        0  # looked at now and then: the kernel's own figure begins with the size of who started the process
-    )
+    # Looked at now and then: the kernel's own peak begins with the size of who started the process.
+    peak, cpu_s = 0, 0.0
     while child.poll() is None:
         with suppress(psutil.Error):
             peak = max(peak, child.memory_info().rss)
+            cpu_s = sum(child.cpu_times()[:2])
         time.sleep(0.02)
     seconds = time.monotonic() - begun
     if child.returncode or not path.exists():
         raise SystemExit(f"`llmq results {run_id}` failed")
-    return Written(seconds, peak, path.stat().st_size)
+    return Written(seconds, cpu_s, peak, path.stat().st_size)
 
 
 def _figures(suffix: str, small: Written, large: Sequence[Written]) -> list[Figure]:
@@ -148,6 +149,7 @@ def _figures(suffix: str, small: Written, large: Sequence[Written]) -> list[Figu
         Figure(f"{suffix}: the command, from start to end", median(seconds), "s", most=15),
         Figure(f"... least of {len(seconds)}", min(seconds), "s"),
         Figure(f"... most of {len(seconds)}", max(seconds), "s"),
+        Figure("... on a core", median(one.cpu_s for one in large), "CPU s"),
         Figure("... peak, resident", max(one.peak_bytes for one in large) / MB, "MB"),
         Figure("... over that of a tenth of the items", grown / MB, "MB", most=30),
         Figure("... file", large[0].file_bytes / MB, "MB"),
