@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tasks.hosts import HostRecord
-from tasks.ledger.ledger import Claim, Ledger, Outlook, new_token
+from tasks.ledger.ledger import USUAL_ANSWER, Claim, Ledger, Outlook, new_token
 from tasks.livehost import LiveHost
-from tasks.policy import Choice, Peer, choose
+from tasks.policy import Backlog, Peer, choose
 from tasks.runs import Runs
 from tasks.slots import Slots
 from tasks.work import ANY_MODEL, queue_of_host
@@ -16,6 +16,7 @@ from tasks.work import ANY_MODEL, queue_of_host
 RUNS_S = 1.0  # how long the list of open runs is believed
 ASK_AGAIN_S = 0.25  # while there is work and none of it is for us
 CROWD = 50  # hosts; with more of them each asks less often
+NOTHING_DUE = Backlog(0, 0, 0, 0, USUAL_ANSWER)
 STAY_S = 300.0  # how long a host stays on one model while another has work for it
 
 
@@ -58,17 +59,21 @@ class Claims:
         return None, more
 
     def _try(self, run_id: str, queue: str, look: Outlook) -> Claim | None:
+        """What the policy wants of a run's queue, if the ledger grants it: something due, else help."""
         others = [host for host in self._others(queue) if host.able]
-        choice = choose(self._own(queue), [_peer(host, queue) for host in others], look.due, look.held)
-        if self._slots.full:  # looking ahead, for when a slot falls free
-            choice = replace(choice, help_=())
-        if not (choice.take or choice.help_):
-            return None
-        return self._ask(run_id, queue, choice, alone=not others)
-
-    def _ask(self, run_id: str, queue: str, choice: Choice, *, alone: bool) -> Claim | None:
-        token = new_token(self._live.incarnation)
-        return self._ledger.claim(run_id, queue, token, self._live.host.id, alone=alone, choice=choice)
+        peers = [_peer(host, queue) for host in others]
+        for due in (look.due, NOTHING_DUE):
+            choice = choose(self._own(queue), peers, due, look.held)
+            if self._slots.full:  # looking ahead, for when a slot falls free
+                choice = replace(choice, help_=())
+            if choice.take or choice.help_:
+                token = new_token(self._live.incarnation)
+                claim = self._ledger.claim(
+                    run_id, queue, token, self._live.host.id, alone=not others, choice=choice
+                )
+                if claim:
+                    return claim
+        return None
 
     def _in_order(self) -> list[str]:
         """Our queues, the one we are at first: going to another may load another model."""

@@ -38,8 +38,9 @@ class Speeds:
         seen = self._seen.get(model)
         if seen is None or not seen.write:
             return None
-        read_s = fmean(seen.read or seen.again)
-        return Speed(read_s, fmean(seen.again) if seen.again else read_s, fmean(seen.write))
+        # Until a second item of a bundle was seen, the engine is thought to have a prefix cache.
+        again_s = fmean(seen.again) if seen.again else 0.0
+        return Speed(fmean(seen.read or seen.again), again_s, fmean(seen.write))
 
     def all(self) -> dict[str, Speed]:
         """Of every model of which anything is known."""
