@@ -11,7 +11,7 @@ whenever it is free.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-# What each is worth stands in docs/benchmarks.md.
+# What each is worth stands in benchmarks/README.md.
 # Of the time until nothing is due: what a slow slot may begin. At 1 there is no room for wrong estimates, and
 # with no limit a slow slot takes a long paper last, and the fleet waits for it or does its work twice.
 SHARE = 0.8
