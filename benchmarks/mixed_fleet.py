@@ -5,7 +5,8 @@
 Five simulated machines (0.1, 0.2, 0.4, 0.7 and 1.0 s a request; 5, 3, 3, 2 and 2 slots; no prefix cache)
 answer 100 papers x 5 prompts through real workers. The makespan runs from the start of the submit, when
 all workers are ready, to the last result; it is compared with the ideal (all work over the fleet's rate,
-6.46 s) and with slots that pull whole papers at no cost. Bound: 1.8 times the ideal, nothing failed.
+6.46 s) and with slots that pull whole papers at no cost. Bound: 1.08 times the ideal, nothing failed, at most
+1 % asked twice.
 `--scale` makes every request that much slower, so that the cores which five workers and five simulators
 share matter less.
 """
@@ -41,7 +42,7 @@ FLEET = (
     Machine("e", 1.0, 2),
 )
 PAPERS, PROMPTS = 100, 5
-MOST = 1.8
+MOST = 1.08
 
 
 def main() -> int:
@@ -84,7 +85,7 @@ def _figures(fleet: list[Machine], runs: list[Ended], up_s: float, started: int)
         *(_busy(machine, median) for machine in fleet),
         Figure("items failed", sum(run.status.failed for run in runs), most=0),
         Figure("items without an answer", sum(items - run.status.successful for run in runs), most=0),
-        Figure("requests the engines saw, per item", started / (items * len(runs)), most=1.0),
+        Figure("requests the engines saw, per item", started / (items * len(runs)), most=1.01),
     ]
 
 

@@ -36,7 +36,8 @@ from worker_agent.errors import LLMQError
 
 log = logging.getLogger(__name__)
 
-NEIGHBOURS_S = 2.0
+NEIGHBOURS_S = 2.0  # how long their records are believed; a crowd's longer, for all read all
+CROWD = 50
 PROBE_LOOK_S = 0.5
 WATCH_S = 1.0
 GAUGE_S = 0.25
@@ -56,7 +57,7 @@ class Neighbours:
 
     def of(self, queue: str) -> list[HostRecord]:
         """Those that have `queue`, able to take work now or not."""
-        if time.monotonic() - self._seen_at > NEIGHBOURS_S:
+        if time.monotonic() - self._seen_at > NEIGHBOURS_S * max(1.0, len(self._records) / CROWD):
             self._records = self._ledger.patiently(lambda: hosts.live_hosts(self._ledger.redis))
             self._seen_at = time.monotonic()
         return [one for one in self._records if queue in one.queues and one.id != self._own_id]
