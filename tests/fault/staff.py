@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -73,8 +74,14 @@ class Staff:
             self.wake(host)
         for host, worker in self.workers.items():
             if worker.poll() is not None and host not in self.absent:
-                self.crashes += worker.pid not in self._told and worker.returncode != NO_REDIS
+                if worker.pid not in self._told and worker.returncode != NO_REDIS:
+                    self._crashed(host, worker.returncode)
                 self._begin(host)
+
+    def _crashed(self, host: str, code: int) -> None:
+        self.crashes += 1
+        words = self.room.said(f"worker-{host}.log").splitlines()[-25:]
+        print(f"{host} ended by itself with {code}:", *words, sep="\n  ", file=sys.stderr, flush=True)
 
     def pids(self) -> set[int]:
         return {worker.pid for worker in self.workers.values()}
