@@ -111,12 +111,6 @@ def consumers(client: Client) -> set[int]:
     return {int(json.loads(row)["pid"]) for row in rows if row}
 
 
-def queued_beyond_open(client: Client, run_id: str, queue: str) -> int:
-    """Invitations in a queue beyond the bundles that are open, held or not."""
-    new, again = client.llen(queue), client.llen(queue + RETRY_SUFFIX)
-    return int(new) + int(again) - int(client.zcard(keys.owed(run_id)))
-
-
 def queued_beyond_due(client: Client, run_id: str, queue: str) -> int:
     """Invitations in a queue beyond the bundles that are due there."""
     pipe = client.pipeline()
