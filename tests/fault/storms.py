@@ -51,8 +51,8 @@ def outage(scene: Scene, down_s: float, lost_s: float) -> int:
 
 
 def _back(scene: Scene) -> tuple[float, int]:
-    """Seconds until every worker has claimed a bundle anew; and the most invitations there were beyond the due
-    bundles, meanwhile and a little longer."""
+    """Seconds until every worker has claimed a bundle anew; and the most invitations beyond the due bundles
+    there were, meanwhile and a little longer."""
     before = {host: mine(scene, host) for host in scene.sims}
     most = 0
 
