@@ -169,7 +169,7 @@ def test_neither_addresses_nor_secrets_leave_their_place(room: Room) -> None:
 
 def test_everything_of_ours_listens_on_loopback_only(room: Room) -> None:
     """Redis wants a password, and neither it nor a simulated engine can be reached from another machine."""
-    room.papers(2)
+    room.papers(150)  # so that it goes on while we look
     del room.environ["LLMQ_REDIS_URL"]
     room.environ["LLMQ_HOME"] = str(room.folder / "home")
     child = room.start(LLMQ, "run", "papers", "--simulate", "--preset", "research", log="run.log")
