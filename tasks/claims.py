@@ -17,6 +17,7 @@ RUNS_S = 1.0  # how long the list of open runs is believed
 ASK_AGAIN_S = 0.25  # while there is work and none of it is for us
 CROWD = 50  # hosts; with more of them each asks less often
 NOTHING_DUE = Backlog(0, 0, 0, 0, USUAL_ANSWER)
+AFTER_OUTAGE_S = 5.0  # without help, while holders say what they have
 STAY_S = 300.0  # how long a host stays on one model while another has work for it
 
 
@@ -64,7 +65,9 @@ class Claims:
         peers = [_peer(host, queue) for host in others]
         for due in (look.due, NOTHING_DUE):
             choice = choose(self._own(queue), peers, due, look.held)
-            if self._slots.full:  # looking ahead, for when a slot falls free
+            # A full worker looks ahead, for when a slot falls free; and what looks late after an outage has
+            # its answer, and a holder who will commit it in a moment.
+            if self._slots.full or time.monotonic() - self._ledger.back_at < AFTER_OUTAGE_S:
                 choice = replace(choice, help_=())
             if choice.take or choice.help_:
                 token = new_token(self._live.incarnation)

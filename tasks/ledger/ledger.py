@@ -131,6 +131,7 @@ class Ledger:
         self.lease_ms = int(lease_s * 1000)
         self.closing = Event()  # a patient ledger stops waiting for Redis when this is set
         self._patient = patient
+        self.back_at = float("-inf")  # when it answered again after an outage
         self._scripts: dict[str, Any] = {}
 
     # -- submitting ---------------------------------------------------------------------------
@@ -346,6 +347,7 @@ class Ledger:
                 pause_s = min(pause_s * 2, LONGEST_WAIT_S)
             else:
                 if pause_s > LONG_S:
+                    self.back_at = time.monotonic()
                     self._say("Redis answers again")
                 return answer
 

@@ -40,7 +40,8 @@ def submit(room: Room, *args: str, code: int = 0) -> list[dict[str, Any]]:
 
 def test_answers_counts_and_times_are_the_engines(served: Room, llama_server: LlamaServer) -> None:
     """Five prompts on each of three papers: text, tokens as the server counts them, plausible stamps; and
-    from the second prompt on at least three quarters of the paper come from the prefix cache."""
+    from the second prompt on at least three quarters of all come from the prefix cache, though the slot that
+    is idle in the end may read a paper again to help."""
     for n in range(3):
         paper(served, f"paper-{n}.txt", 45)
     rows = submit(served, "papers", "--preset", "research", "--max-tokens", "12")
@@ -56,11 +57,14 @@ def test_answers_counts_and_times_are_the_engines(served: Room, llama_server: Ll
         assert 0 < figures["ttft_ms"] <= 1000 * figures["e2e_latency_s"] <= 1000 * figures["stream_end_s"]
         assert 0 < figures["server_prompt_eval_s"] < figures["e2e_latency_s"]
         assert figures["server_eval_s"] > 0
+    cached, read = 0, 0
     for _, group in groupby(rows, key=lambda row: row["file"]):
         first, *rest = (row["metrics"] for row in group)
         assert len(rest) == 4
-        assert all(figures["cached_tokens"] >= 0.75 * figures["prompt_tokens"] for figures in rest)
         assert first["cached_tokens"] < 0.5 * first["prompt_tokens"]
+        cached += sum(figures["cached_tokens"] for figures in rest)
+        read += sum(figures["prompt_tokens"] for figures in rest)
+    assert cached >= 0.75 * read
 
 
 def test_a_paper_over_the_window_is_read_in_parts(served: Room, llama_server: LlamaServer) -> None:

@@ -16,7 +16,9 @@ HALF_MINUTE_S = 25.0
 DECK = ("kill",) * 6 + ("stop",) * 2 + ("freeze",) * 2 + ("redis",) * 2 + ("500", "hang")
 
 
-def broker_loss(scene: Scene, *, papers: int, down_s: tuple[float, ...], lost_s: float = 0.0) -> list[Figure]:
+def broker_loss(
+    scene: Scene, *, papers: int, down_s: tuple[float, ...], lost_s: float = 0.0, most_twice: float = 2.0
+) -> list[Figure]:
     """Redis is killed in the middle of a run and stays away; every worker goes on by itself."""
     scene.submit(papers)
     scene.staff.start()
@@ -27,14 +29,14 @@ def broker_loss(scene: Scene, *, papers: int, down_s: tuple[float, ...], lost_s:
         back_s, surplus = _back(scene)
         figures += [
             Figure(f"all work again after {down:g} s without Redis", back_s, "s", most=BACK_S),
-            # Of the bundles in hand; kombu puts back what its consumers had when it connects again.
-            Figure("invitations beyond the due bundles", surplus, most=len(scene.sims) * scene.slots),
+            # One for each thread: kombu puts back what its consumers had when it connects again.
+            Figure("invitations beyond the due bundles", surplus, most=len(scene.sims) * (scene.slots + 1)),
             Figure("items left by then", scene.left, least=1),
         ]
         if lost_s:
             figures.append(Figure("bytes cut off the append-only file", lost_bytes, least=1))
     scene.finish(END_S)
-    return [*figures, *scene.outcome(most_twice=2.0)]
+    return [*figures, *scene.outcome(most_twice=most_twice)]
 
 
 def outage(scene: Scene, down_s: float, lost_s: float) -> int:
