@@ -11,6 +11,7 @@ from tasks.answer import Answer, BiggerElsewhere, Question, TokenScale, answer
 from tasks.errors import BrokerUnreachable, UnknownRun
 from tasks.gauge import Gauge
 from tasks.hosts import HostRecord, ServedModel
+from tasks.intake.plan import CHARACTERS_A_TOKEN
 from tasks.invite import Invitation, invite
 from tasks.lease import Asking, Held
 from tasks.ledger.ledger import Ledger, Step
@@ -40,7 +41,6 @@ log = logging.getLogger(__name__)
 MOST_DEATHS = 3  # holders that died while one item ran, before it is set aside
 MOST_MANIFESTS = 100
 MESSAGE_CHARS = 500
-CHARACTERS_A_TOKEN = 4  # roughly, and only to compare prompts
 
 
 class Broken(LLMQError):

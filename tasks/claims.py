@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tasks.hosts import HostRecord
-from tasks.ledger.ledger import USUAL_ANSWER, Claim, Ledger, Outlook, new_token
+from tasks.ledger.ledger import Claim, Ledger, Outlook, new_token
 from tasks.livehost import LiveHost
-from tasks.policy import Backlog, Peer, choose
+from tasks.policy import Peer, choose
 from tasks.runs import Runs
 from tasks.slots import Slots
 from tasks.work import ANY_MODEL, queue_of_host
@@ -16,8 +16,8 @@ from tasks.work import ANY_MODEL, queue_of_host
 RUNS_S = 1.0  # how long the list of open runs is believed
 ASK_AGAIN_S = 0.25  # while there is work and none of it is for us
 CROWD = 50  # hosts; with more of them each asks less often
-NOTHING_DUE = Backlog(0, 0, 0, 0, USUAL_ANSWER)
-AFTER_OUTAGE_S = 5.0  # without help, while holders say what they have
+# Redis may have come back without the last claims and commits: holders say first what they have.
+AFTER_OUTAGE_S = 3.0
 STAY_S = 300.0  # how long a host stays on one model while another has work for it
 
 
@@ -61,13 +61,14 @@ class Claims:
 
     def _try(self, run_id: str, queue: str, look: Outlook) -> Claim | None:
         """What the policy wants of a run's queue, if the ledger grants it: something due, else help."""
+        if time.monotonic() - self._ledger.back_at < AFTER_OUTAGE_S:
+            return None
         others = [host for host in self._others(queue) if host.able]
         peers = [_peer(host, queue) for host in others]
-        for due in (look.due, NOTHING_DUE):
+        nothing = replace(look.due, bundles=0, items=0, tokens=0)
+        for due in dict.fromkeys((look.due, nothing)):
             choice = choose(self._own(queue), peers, due, look.held)
-            # A full worker looks ahead, for when a slot falls free; and what looks late after an outage has
-            # its answer, and a holder who will commit it in a moment.
-            if self._slots.full or time.monotonic() - self._ledger.back_at < AFTER_OUTAGE_S:
+            if self._slots.full:  # looking ahead, for when a slot falls free
                 choice = replace(choice, help_=())
             if choice.take or choice.help_:
                 token = new_token(self._live.incarnation)
