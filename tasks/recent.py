@@ -16,13 +16,20 @@ class RecentCommits:
         self._made: deque[tuple[float, Draft]] = deque()
         self._server: str | None = None
         self._met_at = self._met_before = 0.0
+        self._again_at = time.monotonic()  # when they were last made again after an outage
 
     def commit(self, claim: Claim, item: int, result: Result, kept: Kept | None = None) -> Step:
         """As `Ledger.commit`."""
         draft = self._ledger.draft(claim, item, result, kept)
-        answer = self._ledger.file(draft)
+        step = self._ledger.file(draft)
+        if self._ledger.back_at > self._again_at:
+            self._again_at = time.monotonic()
+            for _, earlier in list(self._made):
+                self._ledger.file(earlier)
+            if step.bundle == "held":  # the next item may have had its answer before the outage
+                step = Step(step.novelty, *self._ledger.next(claim)[1:])
         self._made.append((time.monotonic(), draft))
-        return answer
+        return step
 
     def met(self, server: str) -> int:
         """Redis answered, and says it is `server` (its run id, another after each start). Returns how many

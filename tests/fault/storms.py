@@ -24,13 +24,15 @@ def broker_loss(
     scene.staff.start()
     scene.wait(lambda: scene.landed > scene.items // 50, 60, "work is under way")
     figures = []
+    threads = len(scene.sims) * (scene.slots + 1)
     for down in down_s:
         lost_bytes = outage(scene, down, lost_s)
         back_s, surplus = _back(scene)
         figures += [
             Figure(f"all work again after {down:g} s without Redis", back_s, "s", most=BACK_S),
             # One for each thread: kombu puts back what its consumers had when it connects again.
-            Figure("invitations beyond the due bundles", surplus, most=len(scene.sims) * (scene.slots + 1)),
+            # Those that were taken in a second that is lost are back as well.
+            Figure("invitations beyond the due bundles", surplus, most=threads * (2 if lost_s else 1)),
             Figure("items left by then", scene.left, least=1),
         ]
         if lost_s:
