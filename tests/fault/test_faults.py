@@ -49,7 +49,7 @@ def test_broker_loss(stage: Stage) -> None:
 
 
 def test_slow_redis(stage: Stage) -> None:
-    """A worker that is 200 ms away from Redis each way does its share, and nothing happens twice."""
+    """A worker that is 200 ms away from Redis each way does its share; the end alone may be tried twice."""
     hold(slow_redis(stage(hosts=2, slots=2, service_s=0.3), papers=30))
 
 
