@@ -141,6 +141,8 @@ class Carrier:
         turn = replace(turn, text=self._text(held))
         if not self.slots.sit(seat, lambda: held.stopped.is_set() or self.stopping()):
             return self._give_back(held)
+        if held.claim.begun:
+            return self._take(turn, seat)
         if (state := self.ledger.begin(held.claim, self.live.host.id, turn.item)) != "held":
             return f"the bundle is {state}"
         return self._take(turn, seat)

@@ -31,6 +31,7 @@ class Claims:
         self._runs = Runs(ledger)
         self._open: list[str] = []
         self._open_at = float("-inf")
+        self.plenty = False  # so much was due at the last claim that invitations wait for every slot
         self._queue, self._since = "", time.monotonic()
 
     def next(self, stopping: Callable[[], bool]) -> Claim | None:
@@ -73,9 +74,16 @@ class Claims:
             if choice.take or choice.help_:
                 token = new_token(self._live.incarnation)
                 claim = self._ledger.claim(
-                    run_id, queue, token, self._live.host.id, alone=not others, choice=choice
+                    run_id,
+                    queue,
+                    token,
+                    self._live.host.id,
+                    alone=not others,
+                    choice=choice,
+                    begin=not self._slots.full,
                 )
                 if claim:
+                    self.plenty = due.bundles > self._slots.slots
                     return claim
         return None
 

@@ -115,7 +115,7 @@ class Serving:
         """Take what there is to do, as somebody asked us to look; returns what came of it, for a person to
         read. Where no further invitation waits, look again: others may need help."""
         came: list[str] = []
-        while not came or not (self._stopping.is_set() or self._invited()):
+        while not came or not (self._stopping.is_set() or self._claims.plenty or self._invited()):
             came.append(self._serve_once())
             if came[-1] in (NOTHING, STOPS):
                 break

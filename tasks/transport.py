@@ -17,6 +17,7 @@ from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 
 from tasks import junk
+from tasks.connection import Connection, TlsConnection
 from tasks.errors import BadMessage, ProtocolMismatch
 from tasks.work import is_ours
 
@@ -105,6 +106,7 @@ class Channel(kombu_redis.Channel):
     """Looks at every message before kombu decodes it, and takes a breath where Redis refuses."""
 
     QoS = QoS
+    connection_class, connection_class_ssl = Connection, TlsConnection
     _resume_at = 0.0
     _refusal = ""
     _shared: Any = None

@@ -54,7 +54,7 @@ def _script(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A bundle now held under `token`. `items` are those without a result; `claimed_ms` and
-    `added_ms` are by the clock of Redis. `suspect` ran when earlier holders died, `deaths` times."""
+    `added_ms` are by the clock of Redis. `suspect` ran when earlier holders died, `deaths` times. `begun`: so is its first item."""
 
     run_id: str
     number: int
@@ -67,6 +67,7 @@ class Claim:
     failures: dict[int, tuple[Failure, ...]]
     suspect: int | None = None
     deaths: int = 0
+    begun: bool = False
     claimed_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -186,13 +187,22 @@ class Ledger:
         )
 
     def claim(
-        self, run_id: str, queue: str, token: str, host: str, *, alone: bool, choice: Choice = ANY
+        self,
+        run_id: str,
+        queue: str,
+        token: str,
+        host: str,
+        *,
+        alone: bool,
+        choice: Choice = ANY,
+        begin: bool = False,
     ) -> Claim | None:
-        """Hold what `choice` wants of a queue, if it is still to be had. None: nothing to do."""
+        """Hold what `choice` wants of a queue, if it is still to be had, and `begin` its first item. None:
+        nothing to do."""
         which = "none" if not choice.take else "shortest" if choice.probe else "longest"
         most = "" if choice.most is None else choice.most
         helps = [f"{one.number} {one.token}" for one in choice.help_]
-        args = [token, host, self.lease_ms, int(alone), queue, PROTOCOL, which, most, *helps]
+        args = [token, host, self.lease_ms, int(alone), queue, PROTOCOL, which, most, int(begin), *helps]
         answer = self._run("claim", run_id, args)
         if answer[0] != "granted":
             return None
@@ -211,6 +221,7 @@ class Ledger:
             failures={int(item): _failures(lines) for item, lines in failed.items()},
             suspect=int(fields["suspect"]) if "suspect" in fields else None,
             deaths=int(fields.get("deaths", 0)),
+            begun=begin,
         )
 
     def begin(self, claim: Claim, host: str, item: int) -> str:

@@ -2,11 +2,12 @@
 -- held than it allows; who holds a bundle that may have killed its holders holds no other such, so
 -- that innocents do not share the blame; who is taken over from keeps the item it is at.
 -- ARGV: token, host, lease ms, alone (1: no other live host serves this), queue, the worker's protocol,
--- which of what is due (`longest`, `shortest`, `none`), of at most so many tokens or '', then what may be
--- taken over if none of it is granted: "<n> <its holder's token>", the best first.
+-- which of what is due (`longest`, `shortest`, `none`), of at most so many tokens or '', whether its first
+-- item goes to the engine now (1) or later (then the holder says when), then what may be taken over if none
+-- of it is granted: "<n> <its holder's token>", the best first.
 -- Answer: the reason there is nothing, or `granted`, n, record, claimed ms, the hash (flat), missing items.
 local token, host, lease_ms, alone, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local which, most = ARGV[7], ARGV[8]
+local which, most, begins = ARGV[7], ARGV[8], ARGV[9] == '1'
 local t = now()
 
 local has_suspect -- found out once, if it matters
@@ -56,6 +57,7 @@ local function grant(n)
   if #missing == 0 then missing = tried end -- a copy was asked for
   if #missing == 0 then finish(n) return nil end
   local fields = redis.call('HGETALL', key)
+  if begins then redis.call('HSET', key, 'running', missing[1], 'since', t) end
   return {'granted', n, redis.call('LINDEX', plan, n), t, fields, missing}
 end
 
@@ -96,7 +98,7 @@ while which ~= 'none' do
     which, most, skip = 'longest', '', 0 -- what is only lent
   end
 end
-for at = 9, #ARGV do
+for at = 10, #ARGV do
   local n, from = string.match(ARGV[at], '^(%d+) (.+)$')
   local granted = take_over(n, from) and grant(n)
   if granted then return granted end
