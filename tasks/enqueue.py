@@ -13,11 +13,17 @@ class Behind(SubmissionStopped):
 
 
 def enqueue(
-    ledger: Ledger, run_id: str, submitter: str, files_done: int, first: int, entries: Sequence[Entry]
+    ledger: Ledger,
+    run_id: str,
+    submitter: str,
+    files_done: int,
+    first: int,
+    entries: Sequence[Entry],
+    contents: str = "",
 ) -> None:
-    """Add `entries`, numbered from `first`, and invite for what is left of them. Raises Behind,
-    SubmissionStopped."""
-    answer = ledger.add(run_id, submitter, files_done, first, entries)
+    """Add `entries`, numbered from `first`, and invite for what is left of them. `contents`: a digest of the
+    files read by now. Raises Behind, SubmissionStopped."""
+    answer = ledger.add(run_id, submitter, files_done, first, entries, contents)
     if answer == "lost":
         raise SubmissionStopped(f"another command goes on submitting run {run_id}; `llmq watch` follows it")
     if answer == "cancelled":

@@ -71,6 +71,12 @@ class Runs:
         open_ = self._ask(lambda: self._redis.smembers(keys.OPEN))
         return [run for run in reversed(self.ids()) if run in open_] if open_ else []
 
+    def papers(self, run_id: str) -> tuple[int, str]:
+        """How many files have been read for a run, and the digest of their contents (tasks/sameness.py)."""
+        fields = keys.run(run_id), ("files_done", "contents")
+        done, contents = self._ask(lambda: self._redis.hmget(*fields))
+        return int(done or 0), contents or ""
+
     def find(self, word: str) -> str:
         """The run a person means: an id, a unique prefix of one, a name, or `latest`.
         Raises UnknownRun, or InputError where it fits several."""

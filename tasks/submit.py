@@ -12,14 +12,14 @@ from tasks.enqueue import Behind, enqueue
 from tasks.errors import BrokerUnreachable
 from tasks.hosts import live_hosts
 from tasks.intake.extract import Paper, extract_all
-from tasks.intake.papers import PaperFile, digest_bytes
+from tasks.intake.papers import PaperFile
 from tasks.intake.plan import Planner
-from tasks.intake.prompts import names_file
 from tasks.ledger.ledger import Ledger
 from tasks.reuse import Earlier
 from tasks.runs import Runs
+from tasks.sameness import Contents, shape
 from tasks.texts import Texts
-from tasks.work import PROTOCOL, Bundle, Entry, Manifest, Result, digest, unreadable
+from tasks.work import Bundle, Entry, Manifest, Result, unreadable
 
 FLUSH_BUNDLES = 500
 FLUSH_S = 0.2
@@ -38,21 +38,6 @@ class Submitted:
     reused: int = 0
 
 
-def fingerprint(manifest: Manifest, files: tuple[PaperFile, ...]) -> str:
-    """What makes two submits the same: the same papers in the same order, asked the same."""
-    named = any(map(names_file, manifest.prompts))
-    papers = [(_digest_or_path(file), file.name if named else None) for file in files]
-    templates = [prompt.template for prompt in manifest.prompts]
-    return digest(PROTOCOL, papers, templates, manifest.models, repr(manifest.params))
-
-
-def _digest_or_path(file: PaperFile) -> str:
-    try:
-        return digest_bytes(file.path)
-    except OSError:  # it ends as a failed result of its own
-        return f"unreadable {file.path}"
-
-
 def submit(
     ledger: Ledger,
     texts: Texts,
@@ -68,11 +53,14 @@ def submit(
     `on_file` has by their answer key, are taken over unless `fresh`. `on_start` hears the run's id before the
     papers are read, `on_wait` what this waits for. Raises BrokerUnreachable, SubmissionStopped."""
     submitter = secrets.token_hex(8)
-    same = fingerprint(manifest, files)
-    run_id = ledger.create(replace(manifest, files=len(files)), same, submitter, fresh=fresh)
+    runs = Runs(ledger)
+    manifest = replace(manifest, files=len(files))
+    same = shape(manifest, files)
+    run_id = ledger.create(manifest, same, submitter, fresh=fresh)
+    if run_id != manifest.run_id and not _same_papers(runs, run_id, files):
+        run_id = ledger.create(manifest, same, submitter, fresh=True)
     started = Submitted(run_id, continued=run_id != manifest.run_id)
     on_start(started)
-    runs = Runs(ledger)
     hosts = ledger.patiently(lambda: live_hosts(ledger.redis))
     earlier = Earlier(ledger, runs.manifest(run_id), hosts, texts.ttl_s, on_file)
     while True:
@@ -90,6 +78,12 @@ def submit(
             on_wait("Redis came back without the last papers; reading them again")
 
 
+def _same_papers(runs: Runs, run_id: str, files: tuple[PaperFile, ...]) -> bool:
+    """Whether those that the run has read are what these files contain now."""
+    done, contents = runs.papers(run_id)
+    return done == 0 or Contents(files[:done]).digest == contents
+
+
 class _Submission:
     """One command's go at putting a run's bundles into Redis."""
 
@@ -104,6 +98,7 @@ class _Submission:
         self._rows: list[tuple[Bundle, str]] = []
         self._unfiled: dict[str, str] = {}  # texts by paper
         self._chars = 0  # of these
+        self._contents = Contents()
         self._first = 0
         self._flushed_at = -math.inf  # the first paper waits for no other
 
@@ -115,7 +110,9 @@ class _Submission:
             self._rows += [] if files_done else list(self._planner.prompts())
             self._flush(1)
         with self._renewed(), closing(extract_all(files[files_done:])) as papers:
+            self._contents = Contents(files[:files_done])
             for count, paper in enumerate(papers, files_done + 1):
+                self._contents.add(files[count - 1])
                 self._take(paper)
                 self._flush_if_due(count)
         self._flush(len(files) or 1)
@@ -155,7 +152,8 @@ class _Submission:
         self._unfiled, self._chars = {}, 0
         self._ledger.patiently(lambda: self._texts.put(texts))
         entries = self._known(first, rows)
-        enqueue(self._ledger, self._run, self._submitter, files_done, first, entries)
+        contents = self._contents.digest
+        enqueue(self._ledger, self._run, self._submitter, files_done, first, entries, contents)
         if self._earlier:
             self._earlier.keep(entries)
 

@@ -19,7 +19,8 @@ Beside runs:
     llmq:runs                zset    run -> created (ms)
     llmq:open                set     runs that still owe something
     llmq:ended               list    runs whose results have yet to be given an end of life
-    llmq:same:<digest>       string  what was asked -> the latest run that asked it
+    llmq:same:<digest>       string  what was asked, of files of which sizes -> the latest run that
+                                     asked it (tasks/sameness.py compares their contents)
     llmq:text:<paper>        string  a paper's text, compressed; 30 days from its last use by any run,
                                      which each submit and each reading is; goes with the last run
                                      that names it where that is removed
@@ -120,6 +121,7 @@ def result(item_id: str) -> str:
     return RESULT_PREFIX + item_id
 
 
+@lru_cache(maxsize=64)
 @lru_cache(maxsize=64)
 def of_run(run_id: str) -> tuple[str, ...]:
     """The KEYS of every script, in the order `common.lua` names them."""

@@ -54,7 +54,8 @@ def _script(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A bundle now held under `token`. `items` are those without a result; `claimed_ms` and
-    `added_ms` are by the clock of Redis. `suspect` ran when earlier holders died, `deaths` times. `begun`: so is its first item."""
+    `added_ms` are by the clock of Redis. `suspect` ran when earlier holders died, `deaths` times.
+    `begun`: its first item is."""
 
     run_id: str
     number: int
@@ -147,12 +148,21 @@ class Ledger:
         answer = self._run("resume", run_id, [submitter, self.lease_ms])
         return str(answer[0]), int(answer[1]) if len(answer) > 1 else 0
 
-    def add(self, run_id: str, submitter: str, files_done: int, first: int, entries: Sequence[Entry]) -> str:
-        """Put bundles into plan and ledger, numbered from `first`, with what is known of them.
+    def add(
+        self,
+        run_id: str,
+        submitter: str,
+        files_done: int,
+        first: int,
+        entries: Sequence[Entry],
+        contents: str = "",
+    ) -> str:
+        """Put bundles into plan and ledger, numbered from `first`, with what is known of them; `contents`: a
+        digest of the files read by now (tasks/sameness.py).
         Answers `added`, `lost` (another command submits this run now), `cancelled`, or `behind`
         (Redis came back without earlier ones)."""
         finished_at = _utc(time.time())
-        args: list[Any] = [submitter, self.lease_ms, files_done, first]
+        args: list[Any] = [submitter, self.lease_ms, files_done, contents, first]
         for entry in entries:
             bundle = entry.bundle
             args += [bundle.to_json(), entry.queue, len(bundle.prompts), bundle.tokens]

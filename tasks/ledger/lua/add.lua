@@ -1,16 +1,16 @@
 -- Keeps true: a bundle is in the plan, owed and counted, all or nothing, and only by the command
 -- that submits the run; said twice (a lost reply), it is added once. ARGV: submitter, lease ms, files
--- done, number of the first bundle, then for each bundle: record, queue, items, tokens, the number of
--- the bundle it waits for or -1, how many of its items end here and now (a paper that cannot be read, an
+-- done, a digest of their contents, number of the first bundle, then for each bundle: record, queue, items,
+-- tokens, the number of the bundle it waits for or -1, how many of its items end here and now (a paper that cannot be read, an
 -- answer of an earlier run), and for each of these: item, outcome, cut, host, result.
 -- Answer: `added`, `lost`, `cancelled` or `behind`.
 if redis.call('HEXISTS', run, 'cancelled') == 1 then return 'cancelled' end
 if redis.call('HGET', run, 'submitter') ~= ARGV[1] then return 'lost' end
 local length = redis.call('LLEN', plan)
-if length > tonumber(ARGV[4]) then return 'added' end
-if length < tonumber(ARGV[4]) then return 'behind' end -- Redis came back with older data
+if length > tonumber(ARGV[5]) then return 'added' end
+if length < tonumber(ARGV[5]) then return 'behind' end -- Redis came back with older data
 local t = now()
-local at = 5
+local at = 6
 local function take() at = at + 1 return ARGV[at - 1] end
 
 local function settle(n, known)
@@ -47,6 +47,6 @@ while at <= #ARGV do
     end
   end
 end
-redis.call('HSET', run, 'files_done', ARGV[3])
+redis.call('HSET', run, 'files_done', ARGV[3], 'contents', ARGV[4])
 redis.call('ZADD', owed, t + ARGV[2], SUBMISSION)
 return 'added'
