@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tasks.policy import Backlog, Held, Peer, Speed, choose
+from tasks.policy import Backlog, Held, Peer, Speed, choose, crowd
 
-CROWD = 50  # hosts; with more of them each asks less often, as live
 SEEN = 20  # observations that a learned speed is the mean of
 USUAL_ANSWER = 300.0  # before the first answer
 
@@ -171,7 +170,7 @@ class Run:
         while host.idle and not host.dead and at_s == host.asks_s:
             bundle = self._chosen(host)
             if bundle is None:
-                self._ask_later(host, self.terms.ask_s * max(1.0, len(self.hosts) / CROWD))
+                self._ask_later(host, self.terms.ask_s * crowd(len(self.hosts)))
                 return
             slot = host.idle.pop()
             bundle.holder = slot

@@ -1,122 +1,195 @@
-"""What a free slot of this host does next: asks the ledger what there is, tasks/policy.py what to want of it,
-and claims that."""
+"""What a free slot of this host does next: asks the ledger what there is, tasks/staying.py for which model to
+work, tasks/policy.py what to want of it, and claims that."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from threading import Lock
 
-from tasks.hosts import HostRecord
 from tasks.ledger.ledger import Claim, Ledger, Outlook, new_token
 from tasks.livehost import LiveHost
-from tasks.policy import Peer, choose
-from tasks.runs import Runs
+from tasks.neighbours import Neighbours
+from tasks.policy import Choice, Peer, choose
 from tasks.slots import Slots
-from tasks.work import ANY_MODEL, queue_of_host
+from tasks.staying import UNKNOWN_LOAD_S, Pile, Stay, free_of_cost
+from tasks.work import ANY_MODEL, queue_of, queue_of_host
 
-RUNS_S = 1.0  # how long the list of open runs is believed
 ASK_AGAIN_S = 0.25  # while there is work and none of it is for us
-CROWD = 50  # hosts; with more of them each asks less often
+SHARED_S = 0.005  # a look that began so long before somebody asked will do for them too
 # Redis may have come back without the last claims and commits: holders say first what they have.
 AFTER_OUTAGE_S = 3.0
-STAY_S = 300.0  # how long a host stays on one model while another has work for it
+REFUSED_S = 1.0  # after we were granted nothing of what is due: for so long nothing is, for us
+MOST_REFUSED = 1000
+
+Chosen = tuple[Outlook, Choice]
 
 
 class Claims:
-    """Shared by the threads of one worker. `others`: the other live hosts that have a queue."""
+    """Shared by the threads of one worker. `at_work`: the queues of the bundles it holds; `on_turn` hears
+    that it works for another model from now on."""
 
     def __init__(
-        self, live: LiveHost, ledger: Ledger, slots: Slots, others: Callable[[str], list[HostRecord]]
+        self,
+        live: LiveHost,
+        ledger: Ledger,
+        slots: Slots,
+        neighbours: Neighbours,
+        at_work: Callable[[], Iterable[str]],
+        on_turn: Callable[[], None],
     ) -> None:
-        self._live, self._ledger, self._slots, self._others = live, ledger, slots, others
-        self._runs = Runs(ledger)
-        self._open: list[str] = []
-        self._open_at = float("-inf")
+        self._live, self._ledger, self._slots, self._neighbours = live, ledger, slots, neighbours
+        self._at_work, self._on_turn = at_work, on_turn
         self.plenty = False  # so much was due at the last claim that invitations wait for every slot
-        self._queue, self._since = "", time.monotonic()
+        self._stay = Stay()
+        self._refused: dict[tuple[str, str], float] = {}  # when, by run and queue
+        self._looking, self._choosing = Lock(), Lock()
+        self._looked_at, self._looks = float("-inf"), list[Outlook]()
 
     def next(self, stopping: Callable[[], bool]) -> Claim | None:
         """Wait for something to do. None: no run has anything for this host, or it takes no work now."""
         while not stopping() and self._live.limit():
-            claim, more = self._claim()
-            if claim or not more:
+            looks = self._look()
+            if claim := self._claim(looks):
                 return claim
-            crowd = len(self._others(self._queue or ANY_MODEL)) / CROWD
-            self._slots.rest(ASK_AGAIN_S * max(1.0, crowd))
+            if not any(look.busy for look in looks):
+                return None
+            self._slots.rest(ASK_AGAIN_S * self._neighbours.crowd)
         return None
 
     def anything(self) -> bool:
         """Does any run have work, begun or not, for this host?"""
-        return any(_busy(look) for queue in self._live.queues for _, look in self._outlooks(queue))
+        return any(look.busy for look in self._ledger.look(self._queues, 1))
 
-    def _claim(self) -> tuple[Claim | None, bool]:
-        """A claim, and whether there is anything left to wait for."""
-        more = False
-        for queue in self._in_order():
-            for run_id, look in self._outlooks(queue):
-                more = more or _busy(look)
-                if claim := self._try(run_id, queue, look):
-                    if queue != self._queue:
-                        self._queue, self._since = queue, time.monotonic()
-                    return claim, True
-        return None, more
+    @property
+    def _queues(self) -> list[str]:
+        own = queue_of_host(self._live.host.id)
+        return [queue for queue in self._live.queues if queue != own]
 
-    def _try(self, run_id: str, queue: str, look: Outlook) -> Claim | None:
-        """What the policy wants of a run's queue, if the ledger grants it: something due, else help."""
+    def _look(self) -> list[Outlook]:
+        """One for all slots that ask at the same time."""
+        asked_at = time.monotonic()
+        with self._looking:
+            if self._looked_at < asked_at - SHARED_S:
+                began_at = time.monotonic()
+                self._looks, self._looked_at = self._ledger.look(self._queues), began_at
+            return self._looks
+
+    def _claim(self, looks: Sequence[Outlook]) -> Claim | None:
+        """What the policy wants of the runs, if the ledger grants it, run after run."""
         if time.monotonic() - self._ledger.back_at < AFTER_OUTAGE_S:
             return None
-        others = [host for host in self._others(queue) if host.able]
-        peers = [_peer(host, queue) for host in others]
-        nothing = replace(look.due, bundles=0, items=0, tokens=0)
-        for due in dict.fromkeys((look.due, nothing)):
-            choice = choose(self._own(queue), peers, due, look.held)
-            if self._slots.full:  # looking ahead, for when a slot falls free
-                choice = replace(choice, help_=())
-            if choice.take or choice.help_:
-                token = new_token(self._live.incarnation)
-                claim = self._ledger.claim(
-                    run_id,
-                    queue,
-                    token,
-                    self._live.host.id,
-                    alone=not others,
-                    choice=choice,
-                    begin=not self._slots.full,
-                )
-                if claim:
-                    self.plenty = due.bundles > self._slots.slots
-                    return claim
+        for look, choice in self._ours([(look, self._choice(look)) for look in looks]):
+            if (choice.take or choice.help_) and (claim := self._ask(look, choice)):
+                self._claimed(self._model(look.queue))
+                return claim
         return None
 
-    def _in_order(self) -> list[str]:
-        """Our queues, the one we are at first: going to another may load another model."""
-        queues = [queue for queue in self._live.queues if queue != queue_of_host(self._live.host.id)]
-        stays = self._queue in queues and time.monotonic() - self._since < STAY_S
-        if not stays and self._queue in queues:
-            self._since = time.monotonic()
-            return [*(queue for queue in queues if queue != self._queue), self._queue]
-        return sorted(queues, key=lambda queue: queue != self._queue)
+    def _choice(self, look: Outlook, load_s: float = 0.0) -> Choice:
+        """What the policy wants of a run's queue: something due; help, where nothing due is granted."""
+        own, peers = self._own(look.queue), self._peers(look.queue)
+        choice = choose(own, peers, look.due, look.held, load_s=load_s)
+        if self._slots.full:  # looking ahead, for when a slot falls free
+            return replace(choice, help_=())
+        if choice.take:
+            nothing = replace(look.due, bundles=0, items=0, tokens=0)
+            return replace(choice, help_=choose(own, peers, nothing, look.held, load_s=load_s).help_)
+        return choice
 
-    def _outlooks(self, queue: str) -> list[tuple[str, Outlook]]:
-        """Of each open run, those that have least at work first: runs share the fleet evenly."""
-        if time.monotonic() - self._open_at > RUNS_S:
-            self._open, self._open_at = self._runs.open_ids(), time.monotonic()
-        looks = [(run_id, self._ledger.look(run_id, queue)) for run_id in self._open]
-        return sorted(looks, key=lambda pair: pair[1].held_in_all)
+    def _ask(self, look: Outlook, choice: Choice) -> Claim | None:
+        token = new_token(self._live.incarnation)
+        alone = not any(host.able for host in self._neighbours.of(look.queue))
+        claim = self._ledger.claim(
+            look.run_id,
+            look.queue,
+            token,
+            self._live.host.id,
+            alone=alone,
+            choice=choice,
+            begin=not self._slots.full,
+        )
+        if claim:
+            self.plenty = look.due.bundles > self._slots.slots
+        else:
+            if len(self._refused) > MOST_REFUSED:
+                self._refused.clear()
+            self._refused[look.run_id, look.queue] = time.monotonic()
+        return claim
+
+    # -- of several models --------------------------------------------------------------------
+
+    def _ours(self, chosen: Sequence[Chosen]) -> Sequence[Chosen]:
+        """What there is for the model this host is on; where it has nothing to do, help for others too."""
+        live = self._live
+        if len(live.models) < 2 or free_of_cost(live.speeds.load_s, live.speeds.item_s):
+            return chosen
+        with self._choosing:
+            at_work = {self._model(queue) for queue in self._at_work()}
+            turn = self._stay.next(self._piles(chosen), at_work, live.speeds.load_s, time.monotonic())
+            self._say(self._stay.goal)
+        ours = [one for one in chosen if self._model(one[0].queue) == turn.model]
+        if not turn.helps:
+            return ours
+        load_s = UNKNOWN_LOAD_S if live.speeds.load_s is None else live.speeds.load_s
+        others = [look for look, _ in chosen if self._model(look.queue) != turn.model]
+        return [*ours, *((look, replace(self._choice(look, load_s), take=False)) for look in others)]
+
+    def _claimed(self, model: str) -> None:
+        with self._choosing:
+            self._stay.claimed(model)
+            self._say(model)
+
+    def _say(self, model: str) -> None:
+        """The others see in the host record for which model we work."""
+        if model != self._live.current:
+            self._live.current = model
+            if len(self._live.models) > 1:
+                self._on_turn()
+
+    def _piles(self, chosen: Sequence[Chosen]) -> list[Pile]:
+        """What is due for each of our models."""
+        piles = {model.name: self._empty(model.name) for model in self._live.models}
+        for look, choice in chosen:
+            model = self._model(look.queue)
+            pile = piles.get(model, Pile(model))
+            if choice.take and time.monotonic() - self._refused.get((look.run_id, look.queue), 0) > REFUSED_S:
+                priority = max(pile.priority, look.priority) if pile.due_s else look.priority
+                pile = replace(pile, due_s=pile.due_s + self._takes_s(look, model), priority=priority)
+            piles[model] = replace(pile, coming=pile.coming or look.coming)
+        return list(piles.values())
+
+    def _empty(self, model: str) -> Pile:
+        able = [host for host in self._neighbours.of(queue_of(model)) if host.able]
+        rank = sum(host.current != model and host.id < self._live.host.id for host in able)
+        return Pile(model, hosts=sum(host.current == model for host in able), rank=rank)
+
+    def _takes_s(self, look: Outlook, model: str) -> float:
+        """How long this host would take for what is due; of a model it has not seen, as for another."""
+        known = self._live.speeds.all()
+        speed = known.get(model) or next(iter(known.values()), None)
+        due = look.due
+        if speed is None:
+            return float(due.bundles)
+        a_bundle_s = speed.bundle_s(due.tokens / due.bundles, due.items / due.bundles, due.answer)
+        return due.bundles * a_bundle_s / max(1, self._live.slots)
+
+    # -- who we are, and who the others -------------------------------------------------------
 
     def _own(self, queue: str) -> Peer:
+        return Peer(self._live.host.id, self._live.slots, self._live.speeds.of(self._model(queue)))
+
+    def _peers(self, queue: str) -> list[Peer]:
+        """The others who take from it now: not those who are on another model."""
+        made = []
+        for host in self._neighbours.of(queue):
+            model = _model(queue, host.models[0].name if host.models else "")
+            if host.able and host.current in ("", model):
+                speeds = {one.model: one.speed for one in host.speeds}
+                made.append(Peer(host.id, host.slots, speeds.get(model)))
+        return made
+
+    def _model(self, queue: str) -> str:
         models = self._live.models
-        model = _model(queue, models[0].name if models else "")
-        return Peer(self._live.host.id, self._live.slots, self._live.speeds.of(model))
-
-
-def _busy(look: Outlook) -> bool:
-    return bool(look.waiting or look.held)
-
-
-def _peer(host: HostRecord, queue: str) -> Peer:
-    speeds = {speed.model: speed.speed for speed in host.speeds}
-    model = _model(queue, host.models[0].name if host.models else "")
-    return Peer(host.id, host.slots, speeds.get(model))
+        return _model(queue, models[0].name if models else "")
 
 
 def _model(queue: str, default: str) -> str:

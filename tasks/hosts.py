@@ -46,7 +46,7 @@ class HostRecord:
     """What a worker says of its host. `incarnation` is the worker's start; `beat` counts renewals;
     `busy` bundles sit in a slot (of a drained host: those it has not let go of yet); `trouble` says what is
     wrong if it takes no work, `drained` that somebody paused it; `slots_are` tells where their number is
-    found out;
+    found out; `current`: the model it works for (its fleet-wide name);
     `first_token_rates` as in tasks/patience.py."""
 
     id: str
@@ -63,6 +63,7 @@ class HostRecord:
     trouble: str = ""
     drained: bool = False
     slots_are: str = ""
+    current: str = ""
     beat: int = 0
     first_token_rates: tuple[tuple[str, float], ...] = ()
     speeds: tuple[ModelSpeed, ...] = ()

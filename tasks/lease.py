@@ -133,6 +133,10 @@ class Holdings:
         with self._lock:
             return list(self._held.values())
 
+    def queues(self) -> list[str]:
+        """Of each bundle the queue it came from."""
+        return [held.claim.queue for held in self.all()]
+
     def renew(self) -> int:
         """One round trip for all leases but those of stuck threads; returns how many these are. Raises redis
         errors: ask again soon."""

@@ -39,6 +39,7 @@ class LiveHost:
         self.drained = False
         self.only: frozenset[str] = frozenset()  # the queues to serve, where somebody named them
         self.busy = 0
+        self.current = ""  # the model it works for
         self._engine: Engine | None = None
         self._state = EngineState(host.engine, None)
         self._ready: dict[str, ModelState] = {}
@@ -208,6 +209,7 @@ class LiveHost:
             busy=self.busy,
             trouble="" if self.breaker.state != "open" else self.breaker.reason,
             drained=self.drained,
+            current=self.current,
             first_token_rates=tuple(self.patience.rates().items()),
             speeds=tuple(ModelSpeed(model, speed) for model, speed in self.speeds.all().items()),
         )

@@ -21,6 +21,12 @@ FAST = 0.5
 # Times our own estimate: a holder must take longer than that for us to help. At 1, twice as much engine time
 # is in vain; from 3 on, the last items are left to slow hosts.
 WORTH = 2.0
+CROWD = 50  # hosts; with more of them each asks Redis less often
+
+
+def crowd(hosts: int) -> float:
+    """How many times less often a host asks where there are so many."""
+    return max(1.0, hosts / CROWD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +93,18 @@ class Choice:
     help_: tuple[Held, ...] = ()
 
 
-def choose(own: Peer, others: Sequence[Peer], due: Backlog, held: Iterable[Held]) -> Choice:
-    """What a free slot of `own` should do next. `held` is not looked at where something due is taken."""
+def choose(
+    own: Peer, others: Sequence[Peer], due: Backlog, held: Iterable[Held], *, load_s: float = 0.0
+) -> Choice:
+    """What a free slot of `own` should do next. `held` is not looked at where something due is taken.
+    `load_s`: what it takes to begin at all, because the engine is at another model."""
     if own.speed is None:  # a first item tells; a short one tells sooner. Until then we are no help
         return Choice(take=due.bundles > 0, probe=True)
     take = _take(own, own.speed, others, due)
     if take.take:
         return take
     speeds = {peer.id: peer.speed for peer in others if peer.speed} | {own.id: own.speed}
-    return Choice(take=False, help_=_helps(own.speed, speeds, due.answer, held))
+    return Choice(take=False, help_=_helps(own.speed, speeds, due.answer, held, load_s))
 
 
 def _take(own: Peer, speed: Speed, others: Sequence[Peer], due: Backlog) -> Choice:
@@ -119,13 +128,15 @@ def _take(own: Peer, speed: Speed, others: Sequence[Peer], due: Backlog) -> Choi
     return Choice(take=speed.item_s(due.shortest, due.answer, first=True) <= allowed_s, probe=True)
 
 
-def _helps(ours: Speed, speeds: Mapping[str, Speed], answer: float, held: Iterable[Held]) -> tuple[Held, ...]:
+def _helps(
+    ours: Speed, speeds: Mapping[str, Speed], answer: float, held: Iterable[Held], load_s: float
+) -> tuple[Held, ...]:
     """The held bundles worth our help, the one that will end last first. A host of unknown speed is thought
     as fast as we are, until it takes longer."""
     worth = []
     for one in held:
         end_s = _end_s(one, speeds.get(one.host, ours), answer)
-        if WORTH * ours.item_s(one.tokens, answer, first=True) < end_s:
+        if load_s + WORTH * ours.item_s(one.tokens, answer, first=True) < end_s:
             worth.append((end_s, one))
     worth.sort(key=lambda pair: pair[0], reverse=True)
     return tuple(one for _, one in worth)

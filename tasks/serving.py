@@ -17,12 +17,13 @@ from tasks.claims import Claims
 from tasks.connection import connect
 from tasks.errors import BrokerUnreachable
 from tasks.gauge import Gauge
-from tasks.hosts import HostRecord, HostTaken
+from tasks.hosts import HostTaken
 from tasks.invite import Invitation, invite
 from tasks.lease import Holdings
 from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
+from tasks.neighbours import Neighbours
 from tasks.recent import RecentCommits
 from tasks.runs import Runs
 from tasks.settings import Settings
@@ -36,8 +37,6 @@ from worker_agent.errors import LLMQError
 
 log = logging.getLogger(__name__)
 
-NEIGHBOURS_S = 2.0  # how long their records are believed; a crowd's longer, for all read all
-CROWD = 50
 PROBE_LOOK_S = 0.5
 WATCH_S = 1.0
 GAUGE_S = 0.25
@@ -46,21 +45,6 @@ UNKNOWN_SLOTS = 8
 STOPS, NOTHING = "not taken: the worker stops", "nothing to do"
 DEAF_S = 2.0  # for threads to hear that the worker ends
 DEAD_S = 10.0  # for all the rest
-
-
-class Neighbours:
-    """The other live hosts, as of a moment ago."""
-
-    def __init__(self, ledger: Ledger, own_id: str) -> None:
-        self._ledger, self._own_id = ledger, own_id
-        self._seen_at, self._records = float("-inf"), list[HostRecord]()
-
-    def of(self, queue: str) -> list[HostRecord]:
-        """Those that have `queue`, able to take work now or not."""
-        if time.monotonic() - self._seen_at > NEIGHBOURS_S * max(1.0, len(self._records) / CROWD):
-            self._records = self._ledger.patiently(lambda: hosts.live_hosts(self._ledger.redis))
-            self._seen_at = time.monotonic()
-        return [one for one in self._records if queue in one.queues and one.id != self._own_id]
 
 
 class Serving:
@@ -86,9 +70,11 @@ class Serving:
         self._holdings = Holdings(self._ledger, host.id)
         self._steward = Steward(self._ledger, incarnation, result_ttl_s=ttl_s)
         self._commits = RecentCommits(self._ledger)
-        self._claims = Claims(self.live, self._ledger, self.slots, self._neighbours.of)
-        self._stopping, self._graceless, self._left = (threading.Event() for _ in range(3))
         self._renew_now = threading.Event()
+        self._claims = Claims(
+            self.live, self._ledger, self.slots, self._neighbours, self._holdings.queues, self._renew_now.set
+        )
+        self._stopping, self._graceless, self._left = (threading.Event() for _ in range(3))
         self._stuck_at: float | None = None  # since when every slot is
         self._record = self.live.record()
         self._carrier = Carrier(
@@ -283,8 +269,9 @@ class Serving:
                     overdue.look(held, self.live, self._ledger, self._neighbours.of(held.claim.queue))
             self._let_waiting_go()
             try:
+                self._neighbours.look()
                 self._invite_ourselves()
-            except redis.RedisError as error:
+            except (redis.RedisError, BrokerUnreachable) as error:
                 log.debug("waiting for Redis: %s", error)
 
     def _invite_ourselves(self) -> None:

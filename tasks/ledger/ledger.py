@@ -98,13 +98,21 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a run has for a queue: what is due there, what is at work, how many bundles wait (those that
-    failed a moment ago included), and how many the run holds in all its queues."""
+    """What a run has for a queue: what is due there, what is at work, and how many bundles wait (those that
+    failed a moment ago included). `coming`: its submission goes on."""
 
+    run_id: str
+    queue: str
+    priority: int
+    coming: bool
     due: Backlog
     held: tuple[Held, ...]
     waiting: int
-    held_in_all: int
+
+    @property
+    def busy(self) -> bool:
+        """There is work, begun or not."""
+        return bool(self.waiting or self.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,24 +185,12 @@ class Ledger:
 
     # -- holding ------------------------------------------------------------------------------
 
-    def look(self, run_id: str, queue: str) -> Outlook:
-        """What a run has for a queue now."""
-        answer = self._run("look", run_id, [queue, MOST_HELD])
-        bundles, items, tokens, shortest, answers, answer_tokens, held = map(int, answer[:7])
-        usual = answer_tokens / answers if answers else USUAL_ANSWER
-        rows = zip(*[iter(answer[7:])] * 7, strict=True)
-        due = (
-            Backlog(bundles, items, tokens, shortest, usual) if shortest >= 0 else Backlog(0, 0, 0, 0, usual)
-        )
-        return Outlook(
-            due,
-            tuple(
-                Held(int(n), token, host, int(size), int(left), int(age_ms) / 1000, int(copies))
-                for n, token, host, size, left, age_ms, copies in rows
-            ),
-            waiting=bundles,
-            held_in_all=held,
-        )
+    def look(self, queues: Sequence[str], most_held: int = MOST_HELD) -> list[Outlook]:
+        """What the open runs have for these queues now, in one round trip: the run to ask first comes first.
+        Tells of at most so many bundles at work."""
+        script = self._registered("look")
+        rows = self.patiently(lambda: script(keys=keys.of_run("*"), args=[most_held, *queues]))
+        return [_outlook(*row) for row in rows]
 
     def claim(
         self,
@@ -383,6 +379,25 @@ def _away(error: redis.RedisError) -> bool:
 def new_token(incarnation: str) -> str:
     """A token for one execution: two on the same worker are two holders."""
     return f"{incarnation}.{secrets.token_hex(6)}"
+
+
+def _outlook(run_id: str, queue: str, priority: str, coming: int, *rest: Any) -> Outlook:
+    """From a row of lua/look.lua."""
+    bundles, items, tokens, shortest, answers, answer_tokens = map(int, rest[:6])
+    usual = answer_tokens / answers if answers else USUAL_ANSWER
+    rows = zip(*[iter(rest[6:])] * 7, strict=True)
+    return Outlook(
+        run_id,
+        queue,
+        int(priority),
+        bool(coming),
+        Backlog(bundles, items, tokens, shortest, usual) if shortest >= 0 else Backlog(0, 0, 0, 0, usual),
+        tuple(
+            Held(int(n), token, host, int(size), int(left), int(age_ms) / 1000, int(copies))
+            for n, token, host, size, left, age_ms, copies in rows
+        ),
+        waiting=bundles,
+    )
 
 
 def _outcome(result: Result) -> tuple[str, int, str]:

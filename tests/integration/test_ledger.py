@@ -651,11 +651,11 @@ def test_a_look_says_what_there_is(ledger: Ledger) -> None:
     ledger.begin(first, "a", 0)
     counted = replace(answer(first, 0), metrics={"completion_tokens": 30})
     ledger.commit(first, 0, counted)
-    look = ledger.look("r1", QUEUE)
+    (look,) = ledger.look([QUEUE])
     assert look.due == Backlog(bundles=2, items=5, tokens=300, shortest=100, answer=30.0)
     (one,) = look.held
     assert (one.number, one.host, one.tokens, one.unstarted, one.copies) == (0, "a", 400, 1, 1)
     second = take_over(ledger, first)
-    (one,) = ledger.look("r1", QUEUE).held
+    (one,) = ledger.look([QUEUE])[0].held
     assert (one.token, one.unstarted, one.copies) == (second.token, 1, 2)
-    assert ledger.look("r1", queue_of("other")).due.bundles == 0
+    assert not ledger.look([queue_of("other")])

@@ -48,7 +48,7 @@ class Walk:
 
     def claim(self, host: str | None = None, *, alone: bool = False) -> bool:
         host, queue = host or self.dice.choice(HOSTS), self.dice.choice(QUEUES)
-        helps = self.ledger.look("r1", queue).held
+        helps = tuple(one for look in self.ledger.look([queue]) for one in look.held)
         helps = tuple(self.dice.sample(helps, len(helps))) if self.dice.random() < 0.6 else ()
         most = self.dice.choice([None, None, 100, 300])
         choice = Choice(self.dice.random() < 0.7 or alone, most, self.dice.random() < 0.2, helps)

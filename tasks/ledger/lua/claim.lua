@@ -56,6 +56,7 @@ local function grant(n)
   local missing, tried = missing_items(n)
   if #missing == 0 then missing = tried end -- a copy was asked for
   if #missing == 0 then finish(n) return nil end
+  redis.call('HSET', run, 'claimed', t) -- of equal runs, the other is asked first now
   local fields = redis.call('HGETALL', key)
   if begins then redis.call('HSET', key, 'running', missing[1], 'since', t) end
   return {'granted', n, redis.call('LINDEX', plan, n), t, fields, missing}
