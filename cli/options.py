@@ -37,6 +37,13 @@ _WORK = (
     click.option(
         "--max-concurrent", type=click.IntRange(1), metavar="N", help="Papers of this run at work at once."
     ),
+    click.option(
+        "--priority",
+        type=click.Choice(["low", "normal", "high"]),
+        default="normal",
+        show_default=True,
+        help="Runs of higher priority go first.",
+    ),
     click.option("--name", help="A name to find the run by; of several runs, the newest."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N papers."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and what does not fit."),
@@ -81,6 +88,7 @@ def to_asked(
     seed: int | None,
     overflow: str,
     max_concurrent: int | None,
+    priority: str,
     name: str | None,
     limit: int | None,
 ) -> "Asked":
@@ -97,5 +105,6 @@ def to_asked(
         params=Params(max_tokens, temperature, seed, overflow),
         name=name,
         max_concurrent=max_concurrent,
+        priority=priority,
         limit=limit,
     )

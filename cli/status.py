@@ -36,7 +36,8 @@ def status(run: str, as_json: bool) -> None:
         echo(json.dumps(fields))
         return
     one = view.status
-    echo(f"run {one.run_id}{f' ({one.name})' if one.name else ''}: {one.state}, {counts(view)}")
+    named = f" ({one.name})" if one.name else ""
+    echo(f"run {one.run_id}{named}: {one.state}{_priority(one)}, {counts(view)}")
     if one.cut:
         echo(f"{one.cut} answers cut at --max-tokens")
     for host in view.hosts:
@@ -76,7 +77,11 @@ def _line(one: Any) -> str:
     created = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created_ms / 1000))
     failed = f", {one.failed} failed" if one.failed else ""
     name = f"  {one.name}" if one.name else ""
-    return f"{one.run_id}  {created}  {one.state:<10}  {one.finished}/{one.total} items{failed}{name}"
+    return f"{one.run_id}  {created}  {one.state:<10}  {one.finished}/{one.total} items{failed}{_priority(one)}{name}"
+
+
+def _priority(one: Any) -> str:
+    return f", {one.priority} priority" if one.priority != "normal" else ""
 
 
 COMMANDS = (status, runs)

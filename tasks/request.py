@@ -33,6 +33,7 @@ def asked(
     params: Params | None = None,
     name: str | None = None,
     max_concurrent: int | None = None,
+    priority: str = "normal",
     limit: int | None = None,
 ) -> Asked:
     """Check and gather. With papers and no prompt, the preset `research`."""
@@ -55,6 +56,7 @@ def asked(
         paperless=not paths,
         skipped=tuple(f"{one.name}: {one.reason}" for one in found.skipped),
         max_concurrent=max_concurrent,
+        priority=priority,
         layout=LAYOUT,
         llmq=_version(),
     )

@@ -7,7 +7,7 @@ from typing import Any
 from tasks.errors import InputError, UnknownRun
 from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
-from tasks.work import Bundle, Manifest, Result, item_id
+from tasks.work import PRIORITIES, Bundle, Manifest, Result, item_id
 
 PAGE = 500
 
@@ -15,7 +15,7 @@ PAGE = 500
 @dataclass(frozen=True, slots=True)
 class Status:
     """How a run stands. `state`: submitting, incomplete (its submission broke off), open, done or
-    cancelled. `reused`: answers of earlier runs; `waiting`: bundles by queue; `by_host`: items finished
+    cancelled. `priority`: low, normal or high; `reused`: answers of earlier runs; `waiting`: bundles by queue; `by_host`: items finished
     there."""
 
     run_id: str
@@ -32,6 +32,7 @@ class Status:
     held: int
     waiting: dict[str, int]
     by_host: dict[str, int]
+    priority: str = "normal"
 
     @property
     def ended(self) -> bool:
@@ -125,6 +126,7 @@ class Runs:
                 k.removeprefix("waiting:"): n for k, n in tally.items() if k.startswith("waiting:") and n > 0
             },
             by_host=_by_host(tally),
+            priority=_priority(run),
         )
 
     def bundles(self, run_id: str, start: int = 0) -> Iterator[tuple[int, Bundle]]:
@@ -191,6 +193,11 @@ def _state(run: dict[str, str], submission: float | None, now_ms: int) -> str:
     if submission is not None:
         return "submitting" if submission > now_ms else "incomplete"
     return "done" if "ended" in run else "open"
+
+
+def _priority(run: dict[str, str]) -> str:
+    rank = int(run.get("priority", 0))
+    return next((word for word, value in PRIORITIES.items() if value == rank), "normal")
 
 
 def _by_host(tally: dict[str, int]) -> dict[str, int]:

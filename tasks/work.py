@@ -14,6 +14,7 @@ from tasks.intake.prompts import Prompt
 
 PROTOCOL = 1  # of messages, records and results in Redis; workers refuse any other
 ANY_MODEL = "llmq.any"
+PRIORITIES = {"low": -1, "normal": 0, "high": 1}  # of runs: a free slot asks the highest first
 RETRY_SUFFIX = ".retry"  # consumed before the queue itself
 
 # Made once: `json.dumps` with options makes an encoder each time, at twice the cost of its work here.
@@ -72,6 +73,7 @@ class Manifest:
     files: int = 0
     skipped: tuple[str, ...] = ()
     max_concurrent: int | None = None
+    priority: str = "normal"
     protocol: int = PROTOCOL
     layout: int = 1
     llmq: str | None = None
@@ -87,6 +89,8 @@ class Manifest:
         fields = ["manifest", json.dumps(own), "name", self.name or "", "protocol", str(self.protocol)]
         if self.max_concurrent:
             fields += ["max_concurrent", str(self.max_concurrent)]
+        if rank := PRIORITIES[self.priority]:
+            fields += ["priority", str(rank)]
         return fields
 
     @classmethod

@@ -42,6 +42,7 @@ def test_a_manifest_survives_redis() -> None:
         files=2,
         skipped=("a.docx: no",),
         max_concurrent=4,
+        priority="high",
     )
     for one in (manifest, Manifest("r1", (), (), Params())):
         fields = one.to_fields()
