@@ -77,7 +77,8 @@ def _line(one: Any) -> str:
     created = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created_ms / 1000))
     failed = f", {one.failed} failed" if one.failed else ""
     name = f"  {one.name}" if one.name else ""
-    return f"{one.run_id}  {created}  {one.state:<10}  {one.finished}/{one.total} items{failed}{_priority(one)}{name}"
+    items = f"{one.finished}/{one.total} items{failed}{_priority(one)}"
+    return f"{one.run_id}  {created}  {one.state:<10}  {items}{name}"
 
 
 def _priority(one: Any) -> str:

@@ -15,8 +15,8 @@ PAGE = 500
 @dataclass(frozen=True, slots=True)
 class Status:
     """How a run stands. `state`: submitting, incomplete (its submission broke off), open, done or
-    cancelled. `priority`: low, normal or high; `reused`: answers of earlier runs; `waiting`: bundles by queue; `by_host`: items finished
-    there."""
+    cancelled. `reused`: answers of earlier runs; `waiting`: bundles by queue; `by_host`: items finished
+    there; `priority`: low, normal or high."""
 
     run_id: str
     name: str | None

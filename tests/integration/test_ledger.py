@@ -659,3 +659,30 @@ def test_a_look_says_what_there_is(ledger: Ledger) -> None:
     (one,) = ledger.look([QUEUE])[0].held
     assert (one.token, one.unstarted, one.copies) == (second.token, 1, 2)
     assert not ledger.look([queue_of("other")])
+
+
+def test_a_look_tells_of_every_run_in_the_order_they_are_asked(ledger: Ledger) -> None:
+    """Higher priority first; of equal ones the one with the least at work, then the one without a claim for
+    longer; nothing of a queue that a run never used, nor of what a run may not have more of."""
+    start(ledger, bundle("a.txt"), bundle("b.txt"), bundle("c.txt"), run_id="first")
+    start(ledger, bundle("d.txt"), bundle("e.txt"), bundle("f.txt"), run_id="second", done=False)
+    start(ledger, bundle("g.txt"), run_id="low", priority="low")
+    start(ledger, bundle("h.txt"), bundle("i.txt"), run_id="high", priority="high", max_concurrent=1)
+
+    def order() -> list[str]:
+        return [look.run_id for look in ledger.look([QUEUE, queue_of("other")])]
+
+    assert order() == ["high", "first", "second", "low"]
+    assert [look.coming for look in ledger.look([QUEUE])] == [False, False, True, False]
+    for run_id in ("first", "second"):
+        assert claim(ledger, run_id=run_id)
+        time.sleep(0.002)
+    assert claim(ledger, run_id="high")
+    assert order() == ["high", "first", "second", "low"]  # both have one, and `first` claimed before
+    assert claim(ledger, run_id="first")
+    assert order() == ["high", "second", "first", "low"]
+    high, second, *_ = ledger.look([QUEUE])
+    assert (high.due.bundles, high.waiting, high.priority, len(high.held)) == (0, 1, 1, 1)
+    assert (second.due.bundles, second.waiting) == (2, 2)
+    assert sum(len(look.held) for look in ledger.look([QUEUE], 2)) == 2
+    assert ledger.look([queue_of("other")]) == []

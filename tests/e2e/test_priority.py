@@ -1,0 +1,30 @@
+"""Runs of different priority share a fleet."""
+
+from tests.e2e.room import Room, wait_until
+
+SERVICE_S = 0.3
+SLOTS, URGENT = 2, 20
+
+
+def test_a_small_urgent_run_ends_as_if_it_were_alone(room: Room) -> None:
+    """It is submitted while a long one keeps every slot busy: each slot ends what it is at, and
+    takes only urgent ones then; the long run goes on afterwards."""
+    sim = room.simulator("box", "openai", slots=SLOTS, service_s=SERVICE_S)
+    room.fleet({"box": sim}, box={"slots": SLOTS})
+    room.worker("box")
+    bulk = room.llmq("submit", str(room.papers(50)), "-p", "Long?", "--priority", "low").stdout.split()[0]
+    wait_until(lambda: room.status(bulk)["held"] >= SLOTS, 30, "the long run is at work")
+
+    prompts = [word for n in range(URGENT) for word in ("-p", f"Urgent {n}?")]
+    urgent = room.llmq("submit", *prompts, "--priority", "high").stdout.split()[0]
+    done = wait_until(lambda: (one := room.status(urgent))["ended_ms"] and one, 30, "the urgent run ends")
+    alone_s = URGENT * SERVICE_S / SLOTS
+    # An item under way and one prepared may go first; the rest is for starting and polling.
+    assert (done["ended_ms"] - done["created_ms"]) / 1000 < alone_s + 2 * SERVICE_S + 1.0
+
+    long = room.status(bulk)
+    assert (long["state"], long["priority"]) == ("open", "low")
+    assert "low priority" in room.llmq("runs").stdout
+    assert "high priority" in room.llmq("status", urgent).stdout
+    wait_until(lambda: room.status(bulk)["ended_ms"], 60, "the long run ends too")
+    assert room.status(bulk)["successful"] == 50
