@@ -8,11 +8,10 @@ from tasks.ledger.ledger import Ledger
 from tasks.policy import crowd
 
 BELIEVED_S = 2.0  # a crowd's records longer, for all read all
-OLD = 3.0  # times that: who asks waits for newer ones
 
 
 class Neighbours:
-    """Read by one thread now and then (`look`), so that no claim waits for it."""
+    """Read by one thread while there is work (`look`), so that no claim waits for it but the first."""
 
     def __init__(self, ledger: Ledger, own_id: str) -> None:
         self._ledger, self._own_id = ledger, own_id
@@ -20,7 +19,8 @@ class Neighbours:
 
     def of(self, queue: str) -> list[HostRecord]:
         """Those that have `queue`, able to take work now or not."""
-        self.look(OLD)
+        if self._read_at == float("-inf"):
+            self.look()
         return [one for one in self._records if queue in one.queues and one.id != self._own_id]
 
     @property
@@ -28,8 +28,8 @@ class Neighbours:
         """How many times less often each asks, because there are many."""
         return crowd(len(self._records))
 
-    def look(self, times: float = 1.0) -> None:
-        """Read them again, if those we have are so many times older than they should be."""
-        if time.monotonic() - self._read_at > times * BELIEVED_S * self.crowd:
+    def look(self) -> None:
+        """Read them again, if those we have are old."""
+        if time.monotonic() - self._read_at > BELIEVED_S * self.crowd:
             self._records = self._ledger.patiently(lambda: hosts.live_hosts(self._ledger.redis))
             self._read_at = time.monotonic()

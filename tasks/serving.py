@@ -269,7 +269,8 @@ class Serving:
                     overdue.look(held, self.live, self._ledger, self._neighbours.of(held.claim.queue))
             self._let_waiting_go()
             try:
-                self._neighbours.look()
+                if len(self._holdings):
+                    self._neighbours.look()
                 self._invite_ourselves()
             except (redis.RedisError, BrokerUnreachable) as error:
                 log.debug("waiting for Redis: %s", error)
@@ -278,7 +279,10 @@ class Serving:
         """A slot that nobody invites may still be of help to those who are at work."""
         client, own = self._ledger.redis, queue_of_host(self.live.host.id)
         free = min(self.live.limit(), self.slots.slots) - self.slots.taken
-        if free <= 0 or not (runs := client.smembers(keys.OPEN)) or client.llen(own):
+        if free <= 0 or not (runs := client.smembers(keys.OPEN)):
+            return
+        self._neighbours.look()
+        if client.llen(own):
             return
         if self._claims.anything():
             invite(client, [Invitation(min(runs), 0, own, "help")] * free)
