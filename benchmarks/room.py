@@ -6,22 +6,24 @@ import contextlib
 import heapq
 import json
 import os
+import statistics
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from unittest.mock import patch
 
 import psutil
 
 from tasks.children import simulated
-from tasks.fleet import workers
+from tasks.fleet import Fleet, workers
 from tasks.intake.prompts import Prompt
 from tasks.ledger import keys
-from tasks.request import asked
+from tasks.request import Asked, asked
 from tasks.runs import Status
 from tasks.session import Session, session
 from tasks.settings import Settings, read_settings
@@ -37,8 +39,9 @@ MODEL = "sim-8b"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A simulated machine: every request takes `service_s`, `slots` at a time. The rest as in
-    worker_agent/simulator/profile.py."""
+    """A simulated machine: every request takes `service_s`, `slots` at a time; with `prefill_tps` and
+    `decode_tps` as long as these say, with a prefix cache, and `service_s` is an answer without its prompt.
+    The rest as in worker_agent/simulator/profile.py."""
 
     id: str
     service_s: float
@@ -51,21 +54,39 @@ class Machine:
     load_s: float = 0.0
     output_spread: float = 0.3
     jitter: float = 0.0
+    prefill_tps: float | None = None
+    decode_tps: float | None = None
+    window: int = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that is over, with all its results. `submit_s`: until everything was enqueued."""
+    """A run that is over, with all its results."""
 
     status: Status
     results: tuple[Result, ...]
     prompts: tuple[Prompt, ...]
-    submit_s: float
 
     @property
     def makespan_s(self) -> float:
         """From the start of the submit, all workers ready, to the last result; by the clock of Redis."""
-        return ((self.status.ended_ms or self.status.now_ms) - self.status.created_ms) / 1000
+        return self.ended_at - self.status.created_ms / 1000
+
+    @property
+    def begun_at(self) -> float:
+        """When the first request was sent to an engine, in seconds since 1970."""
+        times = (result.metrics.get("started_at") for result in self.results)
+        return min(datetime.fromisoformat(time).timestamp() for time in times if time)
+
+    @property
+    def ended_at(self) -> float:
+        """When the last result was committed."""
+        return (self.status.ended_ms or self.status.now_ms) / 1000
+
+    @property
+    def answering_s(self) -> float:
+        """From the first request to the last result committed."""
+        return self.ended_at - self.begun_at
 
 
 @contextmanager
@@ -90,7 +111,9 @@ def engines(machines: Sequence[Machine], folder: Path) -> Iterator[tuple[Host, .
 
 def _profile(machine: Machine, folder: Path) -> str:
     fields = {name: value for name, value in asdict(machine).items() if name != "id" and value is not None}
-    fields |= {"prefix_cache": False}
+    fields |= {"prefix_cache": machine.prefill_tps is not None}
+    if machine.prefill_tps:
+        del fields["service_s"]
     if machine.output_tokens:
         fields |= {"output_spread": 0.0}
     path = folder / f"{machine.id}.toml"
@@ -101,18 +124,24 @@ def _profile(machine: Machine, folder: Path) -> str:
 @contextmanager
 def working(hosts: Sequence[Host]) -> Iterator[tuple[Session, float]]:
     """A worker for each host, all ready, and the seconds until they were."""
-    settings = read_settings()
-    logs = [settings.home / "logs" / f"worker-{host.id}.log" for host in hosts]
+    with session(read_settings(), patient=True) as work:
+        begun = time.monotonic()
+        with serving(work, hosts):
+            yield work, time.monotonic() - begun
+
+
+@contextmanager
+def serving(work: Session, hosts: Sequence[Host]) -> Iterator[Fleet]:
+    """A worker for each of these hosts too, all ready."""
+    logs = [work.settings.home / "logs" / f"worker-{host.id}.log" for host in hosts]
     for log in logs:
         log.unlink(missing_ok=True)  # an earlier worker's is appended to
-    with session(settings, patient=True) as work:
-        begun = time.monotonic()
-        with workers(hosts, work.client, settings) as fleet:
-            fleet.wait_up(work.client)
-            if fleet.down:
-                raise SystemExit(f"the fleet is not complete: {fleet.down}")
-            _wait_consuming(logs)
-            yield work, time.monotonic() - begun
+    with workers(hosts, work.client, work.settings) as fleet:
+        fleet.wait_up(work.client)
+        if fleet.down:
+            raise SystemExit(f"the fleet is not complete: {fleet.down}")
+        _wait_consuming(logs)
+        yield fleet
 
 
 def _wait_consuming(logs: Sequence[Path]) -> None:
@@ -124,11 +153,14 @@ def _wait_consuming(logs: Sequence[Path]) -> None:
         time.sleep(POLL_S)
 
 
-def write_papers(folder: Path, count: int, words: int = 300) -> Path:
-    """Papers that differ from their first line on."""
+def write_papers(folder: Path, count: int, words: int = 300, sentence: int | None = None) -> Path:
+    """Papers that differ from their first line on. `sentence`: words of one, else the paper is one; simulated
+    engines answer in whole ones."""
     folder.mkdir(exist_ok=True)
     for n in range(count):
-        text = " ".join(f"word{n}x{word}" for word in range(words))
+        said = [f"word{n}x{word}" for word in range(words)]
+        ends = range(0, words, sentence or words)
+        text = ". ".join(" ".join(said[start : start + (sentence or words)]) for start in ends)
         (folder / f"paper-{n:04}.txt").write_text(f"Paper {n}. {text}")
     return folder
 
@@ -142,12 +174,19 @@ def answer(
     max_tokens: int = 1024,
 ) -> Ended:
     """A new run of all the papers, to its end; at most five minutes."""
-    ask = asked([papers], presets=[preset], models=models, params=Params(max_tokens=max_tokens))
-    begun = time.monotonic()
-    run_id = submit(work.ledger, work.texts, ask.manifest, ask.files, fresh=True).run_id
-    submit_s = time.monotonic() - begun
+    wanted = asked([papers], presets=[preset], models=models, params=Params(max_tokens=max_tokens))
+    return ended(work, ask(work, wanted), wanted.manifest.prompts)
+
+
+def ask(work: Session, wanted: Asked) -> str:
+    """Submit a new run; returns its id."""
+    return submit(work.ledger, work.texts, wanted.manifest, wanted.files, fresh=True).run_id
+
+
+def ended(work: Session, run_id: str, prompts: Sequence[Prompt]) -> Ended:
+    """The run, once it is over; at most five minutes."""
     status = wait_ended(work, run_id)
-    return Ended(status, _results(work, run_id), ask.manifest.prompts, submit_s)
+    return Ended(status, _results(work, run_id), tuple(prompts))
 
 
 def wait_ended(work: Session, run_id: str) -> Status:
@@ -260,6 +299,22 @@ class Figure:
         return f"  {self.what:<52} {value:>10} {self.unit:<9} {limit:<9} {verdict}".rstrip()
 
 
+def spread(
+    what: str,
+    values: Sequence[float],
+    unit: str = "",
+    *,
+    most: float | None = None,
+    least: float | None = None,
+) -> list[Figure]:
+    """The median, and what it lies between where there are several."""
+    made = [Figure(what, statistics.median(values), unit, most=most, least=least)]
+    if len(values) > 1:
+        made.append(Figure(f"... least of {len(values)}", min(values), unit))
+        made.append(Figure(f"... most of {len(values)}", max(values), unit))
+    return made
+
+
 def say(title: str, figures: Sequence[Figure], *, as_json: bool) -> int:
     """Print the figures; the exit code is 1 where a bound is missed."""
     missed = [figure.what for figure in figures if not figure.held]
@@ -272,8 +327,10 @@ def say(title: str, figures: Sequence[Figure], *, as_json: bool) -> int:
     return 1 if missed else 0
 
 
-def parser(doc: str | None) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
+def parser(doc: str | None, runs: int | None = None) -> argparse.ArgumentParser:
+    """The options that all benchmarks have. `runs`: so many are made unless asked otherwise."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--json", action="store_true", dest="as_json", help="print JSON for programs")
+    if runs:
+        made.add_argument("--runs", type=int, default=runs, help="the median of so many counts")
     return made

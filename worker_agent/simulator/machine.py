@@ -17,7 +17,8 @@ from worker_agent.simulator.slots import Slot, Slots, common_prefix
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A chat request, whatever wire it came over. `window` is what it asks for; None: as loaded."""
+    """A chat request, whatever wire it came over. `window` is what it asks for; None: as loaded. `tag`: the
+    client's own name for it, if any."""
 
     id: str
     model: str
@@ -28,6 +29,7 @@ class Ask:
     stream: bool = True
     with_usage: bool = True
     truncate: bool = False
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Machine:
     ) -> Served:
         prompt = f"{ask.model}\0{ask.prompt}"
         tokens, first = 0, None
-        with self.slots.take(prompt, line) as slot, self.clock.running():
+        with self.slots.take(prompt, line, ask.tag) as slot, self.clock.running():
             started, began_s = time.perf_counter(), self.clock.now()
             plan = self._plan(ask, self._cached_tokens(slot, prompt))
             slot.held = ""

@@ -1,7 +1,8 @@
 """The simulator's HTTP server: `serve` blocks until told to stop, `running` serves beside the caller.
 
 Every reply carries `X-LLMQ-Simulated: 1`, whatever the wire. Routes of its own, in every wire:
-GET /simulator (what this is), GET /simulator/calls (counters), POST /simulator/fault {"mode", "count"}.
+GET /simulator (what this is), GET /simulator/calls (counters), GET /simulator/log (when each call had which
+slot), POST /simulator/fault {"mode", "count"}.
 """
 
 import json
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -117,7 +119,7 @@ class _Exchange(BaseHTTPRequestHandler):
         fault = self.machine.faults.take()
         try:
             self._refuse_by(fault)
-            ask = self.wire.read(body)
+            ask = replace(self.wire.read(body), tag=self.headers.get("X-Request-Id", ""))
         except Refused:
             self.machine.slots.count_refused()
             raise
@@ -176,7 +178,8 @@ class _Exchange(BaseHTTPRequestHandler):
         return Reply({"mode": body["mode"]})
 
     def _own_pages(self) -> dict[str, Callable[[], Reply]]:
-        return {"/simulator": self._describe, "/simulator/calls": self._count_calls}
+        own = {"": self._describe, "/calls": self._count_calls, "/log": self._log}
+        return {f"/simulator{path}": page for path, page in own.items()}
 
     def _describe(self) -> Reply:
         profile = self.machine.profile
@@ -186,6 +189,9 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def _count_calls(self) -> Reply:
         return Reply(self.machine.slots.count_calls() | {"loads": self.machine.models.loads})
+
+    def _log(self) -> Reply:
+        return Reply([asdict(call) for call in self.machine.slots.log()])
 
     def _send(self, reply: Reply) -> None:
         content = reply.encode()

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass, field
 from worker_agent.simulator.line import ClientGone, Line
 
 SIMILAR = 0.10  # share of the prompt a slot must hold to be preferred, as in llama.cpp
+MOST_LOGGED = 20_000  # calls
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
     """`held` is the prompt whose keys and values it still has."""
 
+    number: int
     held: str = ""
 
 
@@ -37,9 +39,22 @@ class Calls:
     max_running: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One call that is over: what the client named it, where it was, from when to when (seconds since 1970),
+    and how it ended, in the words of `Calls`."""
+
+    tag: str
+    slot: int
+    begun_at: float
+    ended_at: float
+    outcome: str
+
+
 @dataclass(slots=True, eq=False)
 class _Waiter:
     prompt: str
+    tag: str
     granted: threading.Event = field(default_factory=threading.Event)
     slot: Slot | None = None
     granted_at: float = 0.0
@@ -50,14 +65,15 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
-        self._idle = [Slot() for _ in range(count)]  # least recently used first
+        self._idle = [Slot(number) for number in range(count)]  # least recently used first
         self._queue: deque[_Waiter] = deque()
         self._calls = Calls()
+        self._log: deque[Logged] = deque(maxlen=MOST_LOGGED)
 
     @contextmanager
-    def take(self, prompt: str, line: Line) -> Iterator[Slot]:
+    def take(self, prompt: str, line: Line, tag: str = "") -> Iterator[Slot]:
         """A slot for the time of the block. Raises ClientGone if the client leaves the queue."""
-        waiter = _Waiter(prompt)
+        waiter = _Waiter(prompt, tag)
         outcome = "failed"
         try:
             self._join(waiter)
@@ -88,6 +104,11 @@ class Slots:
             self._calls.waiting = len(self._queue)
             return asdict(self._calls)
 
+    def log(self) -> list[Logged]:
+        """The latest calls that had a slot and are over."""
+        with self._lock:
+            return list(self._log)
+
     def _join(self, waiter: _Waiter) -> None:
         with self._lock:
             self._queue.append(waiter)
@@ -101,8 +122,10 @@ class Slots:
                 self._queue.remove(waiter)
                 return
             calls.running -= 1
+            took_s, now = time.perf_counter() - waiter.granted_at, time.time()
+            self._log.append(Logged(waiter.tag, waiter.slot.number, now - took_s, now, outcome))
             if outcome == "cancelled":
-                calls.cancelled_s += time.perf_counter() - waiter.granted_at
+                calls.cancelled_s += took_s
             self._idle.append(waiter.slot)
             self._grant()
 
