@@ -390,3 +390,19 @@ def test_a_server_of_its_own_stops_cleanly(number: signal.Signals, tmp_path: Pat
             requests.post(url + "/api/chat", json=body, timeout=0.2)
         server.send_signal(number)
         assert server.wait(10) == 0
+
+
+def test_the_log_says_when_a_call_had_which_slot() -> None:
+    """By the client's own name for it; one that hung up says so, one that waits is not there yet."""
+    with running(profile(service_s=0.2)) as url:
+        tagged = {"X-Request-Id": "a-1"}
+        before = time.time()
+        requests.post(url + CHAT, json=ask() | {"stream": False}, headers=tagged, timeout=5)
+        after = time.time()
+        requests.post(url + CHAT, json=ask(), stream=True, timeout=5).close()
+        wait_for(lambda: calls(url)["cancelled"] == 1)
+        whole, left = requests.get(url + "/simulator/log", timeout=5).json()
+    assert (whole["tag"], whole["slot"], whole["outcome"]) == ("a-1", 0, "finished")
+    assert before <= whole["begun_at"] < whole["ended_at"] <= after
+    assert whole["ended_at"] - whole["begun_at"] >= 0.2
+    assert (left["tag"], left["outcome"]) == ("", "cancelled")
