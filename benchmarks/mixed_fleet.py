@@ -17,20 +17,17 @@ share matter less.
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.pull_client import Pulled, pull_all
+from benchmarks.pull_client import Seen, requests_of, side_by_side
 from benchmarks.room import (
-    MODEL,
-    Ended,
     Figure,
     Machine,
-    answer,
     engines,
     ideal_s,
     parser,
@@ -41,8 +38,7 @@ from benchmarks.room import (
     working,
     write_papers,
 )
-from benchmarks.slot_time import WORK, Called, called, losses, shares, spent
-from tasks.intake.prompts import Prompt, layout
+from benchmarks.slot_time import WORK, losses, shares, spent
 from tasks.request import asked
 from worker_agent.simulator.answer import count_tokens
 from worker_agent.simulator.slots import common_prefix
@@ -58,15 +54,6 @@ PAPERS, PROMPTS = 100, 5
 MOST = {"uncached": 1.08, "prefix": 1.12}
 READING = 7 / 3  # of an answer's time: 70 % of a first request
 LONG_WORDS, SENTENCE = 2000, 50  # where papers are read: 5,000 tokens, and answers of one sentence
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One run of llmq, what the engines saw of it, and the same by a plain client."""
-
-    run: Ended
-    calls: list[Called]
-    pulled: Pulled
 
 
 def main() -> int:
@@ -96,18 +83,14 @@ def _measure(variant: str, options: argparse.Namespace) -> list[Figure]:
     with room() as folder:
         size = (LONG_WORDS, SENTENCE) if variant == "prefix" else (300, None)
         papers = write_papers(folder / "papers", options.papers, *size)
-        bodies = _bodies(papers, asked([papers], presets=["research"]).manifest.prompts)
+        bodies = requests_of(papers, asked([papers]).manifest.prompts)
         ideal = ideal_s(fleet, len(bodies))
         if variant == "prefix":
             first_tokens = count_tokens(_text(bodies[0]))
             fleet = [_reading(machine, first_tokens) for machine in fleet]
             ideal *= 1 + READING * _tokens_once(bodies) / first_tokens / len(bodies)
         with engines(fleet, folder) as hosts, working(hosts) as (work, up_s):
-            seen = []
-            for _ in range(options.runs):
-                run = answer(work, papers)
-                calls = called(hosts, f"{run.status.run_id}-")
-                seen.append(Seen(run, calls, pull_all(work.client, hosts, bodies)))
+            seen = [side_by_side(work, hosts, papers) for _ in range(options.runs)]
     figures = [Figure("ideal", ideal, "s"), Figure("workers ready after", up_s, "s")]
     figures += _figures(seen, ideal, len(bodies), MOST[variant])
     if variant == "uncached":
@@ -115,17 +98,6 @@ def _measure(variant: str, options: argparse.Namespace) -> list[Figure]:
         figures.append(Figure("slots that pull whole papers at no cost / ideal", pull / ideal))
         figures += _where(fleet, seen, len(bodies))
     return [replace(figure, what=f"{variant}: {figure.what}") for figure in figures]
-
-
-def _bodies(papers: Path, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
-    """The requests of a run in the order of submission, as a plain client sends them."""
-    made = []
-    for paper in sorted(papers.iterdir()):
-        for prompt in prompts:
-            system, user = layout(prompt, paper.read_text(), paper.name)
-            messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-            made.append({"model": MODEL, "messages": messages, "max_tokens": 1024})
-    return made
 
 
 def _text(body: dict[str, Any]) -> str:
@@ -158,11 +130,7 @@ def _figures(seen: Sequence[Seen], ideal: float, items: int, most: float) -> lis
     return [
         *spread("makespan / ideal", [one / ideal for one in llmq], most=most),
         Figure("... from the start of the submit", median(one.run.makespan_s for one in seen) / ideal),
-        Figure(
-            "start of the submit to the first request",
-            median(one.run.makespan_s - one.run.answering_s for one in seen),
-            "s",
-        ),
+        Figure("start of the submit to the first request", median(one.run.starting_s for one in seen), "s"),
         *spread("plain pull client: makespan / ideal", [one.pulled.makespan_s / ideal for one in seen]),
         Figure("llmq / plain pull client", median(llmq) / median(one.pulled.makespan_s for one in seen)),
         Figure("items failed", sum(one.run.status.failed for one in seen), most=0),

@@ -9,10 +9,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.room import MODEL, Ended, ask, ended
+from benchmarks.slot_time import Called, called
 from tasks.connection import Client
+from tasks.intake.prompts import Prompt, layout
+from tasks.request import asked
+from tasks.session import Session
 from worker_agent.config import Host
 
 
@@ -26,6 +32,34 @@ class Pulled:
     @property
     def makespan_s(self) -> float:
         return self.ended_at - self.begun_at
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One run of llmq, what the engines saw of it, and the same by a plain client."""
+
+    run: Ended
+    calls: list[Called]
+    pulled: Pulled
+
+
+def side_by_side(work: Session, hosts: Sequence[Host], papers: Path, prompts: Sequence[str] = ()) -> Seen:
+    """A run of llmq, then the same requests by the plain client. Without prompts, the preset `research`."""
+    wanted = asked([papers], prompts=prompts)
+    run = ended(work, ask(work, wanted), wanted.manifest.prompts)
+    calls = called(hosts, f"{run.status.run_id}-")
+    return Seen(run, calls, pull_all(work.client, hosts, requests_of(papers, run.prompts)))
+
+
+def requests_of(papers: Path, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+    """A run's requests in the order of submission, each the body of a chat completion."""
+    made = []
+    for paper in sorted(papers.iterdir()):
+        for prompt in prompts:
+            system, user = layout(prompt, paper.read_text(), paper.name)
+            messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+            made.append({"model": MODEL, "messages": messages, "max_tokens": 1024})
+    return made
 
 
 def pull_all(client: Client, hosts: Sequence[Host], bodies: Sequence[dict[str, Any]]) -> Pulled:

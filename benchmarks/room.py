@@ -84,6 +84,11 @@ class Ended:
         return (self.status.ended_ms or self.status.now_ms) / 1000
 
     @property
+    def starting_s(self) -> float:
+        """From the start of the submit, all workers ready, to the first request."""
+        return self.begun_at - self.status.created_ms / 1000
+
+    @property
     def answering_s(self) -> float:
         """From the first request to the last result committed."""
         return self.ended_at - self.begun_at
