@@ -5,10 +5,11 @@
 Eight papers of about 3,000 tokens x 5 prompts go through the whole pipeline (submit, a worker, the engine)
 to a llama.cpp server with a small model of random weights, two slots, and no cache but the slots' own. Then
 the same papers and prompts go to it one by one with the instruction first, as most tools ask them. Tokens are
-counted from the results and by the server's own /metrics. `at best` is what the server's own tokenizer says
-the prompts of each paper have in common: no order of asking gets more. Bounds: 79 % of all prompt tokens, and
-3.5 times the time of one run, first request sent to last result committed, for the instruction first. A run
-takes about two minutes on one core.
+counted from the results and by the server's own /metrics. `at best` is what a slot that is asked everything
+in order has in common from each request to the next, by the server's own tokenizer: no other order gets more.
+Reading and writing are the server's own seconds, summed over slots. Bounds: 79 % of all prompt tokens; the
+instruction first takes 3.5 times as long as one run of llmq, first request sent to last result committed. How
+much that can be depends on the share of writing, hence on `--max-tokens`.
 """
 
 import argparse
@@ -60,10 +61,21 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """Prompt tokens of all the items, and those that an item shares with the one before it of its paper."""
+    """Prompt tokens of all the items, and those that an item has in common with the one before it."""
 
     tokens: int
     shared: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """All asked with the instruction first: what the server counted, the seconds, and of them by the server
+    reading and writing."""
+
+    counted: Counters
+    took_s: float
+    read_s: float
+    write_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +84,7 @@ class Seen:
 
     run: Ended
     counted: Counters
-    control: Counters
-    control_s: float
+    control: Control
 
 
 def main() -> int:
@@ -89,7 +100,7 @@ def main() -> int:
                 run = answer(work, papers, max_tokens=options.max_tokens)
                 counted = _counters(server).since(before)
                 control = _instruction_first(server, run, texts, options.max_tokens)
-                seen.append(Seen(run, counted, *control))
+                seen.append(Seen(run, counted, control))
         best = _at_best(server, run, texts)
     title = f"prefix cache: {PAPERS} papers x {PROMPTS} prompts on llama.cpp, {options.runs} runs"
     return say(title, _figures(seen, best), as_json=options.as_json)
@@ -113,30 +124,32 @@ def _write_papers(folder: Path) -> Path:
     return folder
 
 
-def _instruction_first(
-    server: LlamaServer, run: Ended, texts: Sequence[str], max_tokens: int
-) -> tuple[Counters, float]:
-    """All papers and the run's prompts as most tools ask them, straight to the engine; and the seconds."""
+def _instruction_first(server: LlamaServer, run: Ended, texts: Sequence[str], max_tokens: int) -> Control:
+    """All papers and the run's prompts as most tools ask them, straight to the engine."""
     engine, before, begun = LlamaCpp(server.url), _counters(server), time.monotonic()
+    reports = []
     for text in texts:
         for prompt in run.prompts:
             question = prompt.template.replace("{content}", "") + text
-            engine.complete(Request(server.model, question, max_tokens=max_tokens), Call(Limits()))
-    return _counters(server).since(before), time.monotonic() - begun
+            said = engine.complete(Request(server.model, question, max_tokens=max_tokens), Call(Limits()))
+            reports.append(said.report)
+    took_s = time.monotonic() - begun
+    read_s, write_s = (
+        sum(times)
+        for times in zip(*((one.prompt_eval_s or 0.0, one.eval_s or 0.0) for one in reports), strict=True)
+    )
+    return Control(_counters(server).since(before), took_s, read_s, write_s)
 
 
 def _at_best(server: LlamaServer, run: Ended, texts: Sequence[str]) -> Reuse:
-    """What asking the prompts of each paper one after the other in one slot would find in its cache."""
+    """What one slot would find in its cache that is asked everything in order."""
     asked = shared = 0
+    before: list[int] = []
     for text in texts:
-        before: list[int] = []
         for prompt in run.prompts:
-            system, user = layout(prompt, text)
-            tokens = _tokens(server, system, user)
-            same = sum(
-                1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, tokens, strict=False))
-            )
-            asked, shared, before = asked + len(tokens), shared + same, tokens
+            tokens = _tokens(server, *layout(prompt, text))
+            same = takewhile(lambda pair: pair[0] == pair[1], zip(before, tokens, strict=False))
+            asked, shared, before = asked + len(tokens), shared + len(list(same)), tokens
     return Reuse(asked, shared)
 
 
@@ -174,7 +187,7 @@ def _figures(seen: Sequence[Seen], best: Reuse) -> list[Figure]:
     ]
     cold, warm = (statistics.median(_metric(some, "ttft_ms")) for some in (firsts, others))
     walls = [one.run.answering_s for one in seen]
-    counted, control = _all(one.counted for one in seen), _all(one.control for one in seen)
+    counted, control = _all(one.counted for one in seen), _all(one.control.counted for one in seen)
     return [
         Figure("items without an answer", len(seen) * PAPERS * PROMPTS - len(results), most=0),
         Figure("prompt tokens of one item, median", statistics.median(prompts)),
@@ -188,8 +201,25 @@ def _figures(seen: Sequence[Seen], best: Reuse) -> list[Figure]:
         Figure("ttft of its other prompts, median", warm, "ms"),
         Figure("first / others", cold / warm),
         *spread("first request to last result", walls, "s"),
-        *spread("instruction first, one by one", [one.control_s for one in seen], "s"),
-        *spread("... / llmq", [one.control_s / one.run.answering_s for one in seen], least=FASTER),
+        *_server_s("...", _server(seen, "server_prompt_eval_s"), _server(seen, "server_eval_s")),
+        *spread("instruction first, one by one", [one.control.took_s for one in seen], "s"),
+        *_server_s("...", [one.control.read_s for one in seen], [one.control.write_s for one in seen]),
+        *spread(
+            "instruction first / llmq",
+            [one.control.took_s / one.run.answering_s for one in seen],
+            least=FASTER,
+        ),
+    ]
+
+
+def _server(seen: Sequence[Seen], name: str) -> list[float]:
+    return [sum(_metric(one.run.results, name)) for one in seen]
+
+
+def _server_s(what: str, read_s: Sequence[float], write_s: Sequence[float]) -> list[Figure]:
+    return [
+        Figure(f"{what} reading, by the server", statistics.median(read_s), "s"),
+        Figure(f"{what} writing, by the server", statistics.median(write_s), "s"),
     ]
 
 
