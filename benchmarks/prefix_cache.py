@@ -1,15 +1,16 @@
 """What a real llama.cpp server takes from its prefix cache instead of computing it, and the time that saves.
 
-    python benchmarks/prefix_cache.py [--runs 3]
+    python benchmarks/prefix_cache.py [--slots 1] [--max-tokens 16] [--runs 3]
 
 Eight papers of about 3,000 tokens x 5 prompts go through the whole pipeline (submit, a worker, the engine)
-to a llama.cpp server with a small model of random weights, two slots, and no cache but the slots' own. Then
-the same papers and prompts go to it one by one with the instruction first, as most tools ask them. Tokens are
-counted from the results and by the server's own /metrics. `at best` is what a slot that is asked everything
-in order has in common from each request to the next, by the server's own tokenizer: no other order gets more.
-Reading and writing are the server's own seconds, summed over slots. Bounds: 79 % of all prompt tokens; the
-instruction first takes 3.5 times as long as one run of llmq, first request sent to last result committed. How
-much that can be depends on the share of writing, hence on `--max-tokens`.
+to a llama.cpp server with a small model of random weights, two slots of one thread, and no cache but the
+slots' own. Then the same papers and prompts go to it one by one with the instruction first, as most tools
+ask them. Tokens are counted from the results and by the server's own /metrics. `at best` is what a slot
+that is asked everything in order has in common from each request to the next, by the server's own
+tokenizer: no other order gets more. Reading and writing are the server's own seconds, summed over slots.
+Bounds: 79 % of all prompt tokens; the instruction first takes 3.5 times as long as one run of llmq, first
+request sent to last result committed. How much that can be depends on the share of writing, hence on
+`--max-tokens`.
 """
 
 import argparse
@@ -89,7 +90,7 @@ class Seen:
 
 def main() -> int:
     options = _parse()
-    with room() as folder, llama_running(slots=2, window=WINDOW) as server:
+    with room() as folder, llama_running(slots=options.slots, window=WINDOW) as server:
         host = Host("llama", "llama_cpp", server.url)
         papers = _write_papers(folder / "papers")
         texts = [paper.read_text() for paper in sorted(papers.iterdir())]
@@ -102,7 +103,10 @@ def main() -> int:
                 control = _instruction_first(server, run, texts, options.max_tokens)
                 seen.append(Seen(run, counted, control))
         best = _at_best(server, run, texts)
-    title = f"prefix cache: {PAPERS} papers x {PROMPTS} prompts on llama.cpp, {options.runs} runs"
+    title = (
+        f"prefix cache: {PAPERS} papers x {PROMPTS} prompts on llama.cpp, {options.slots} slots, "
+        f"{options.runs} runs"
+    )
     return say(title, _figures(seen, best), as_json=options.as_json)
 
 
@@ -111,6 +115,7 @@ def _parse() -> argparse.Namespace:
     options.add_argument(
         "--max-tokens", type=int, default=32, help="tokens of an answer; the model never ends one"
     )
+    options.add_argument("--slots", type=int, default=2, help="of the server, which has one thread for all")
     return options.parse_args()
 
 
