@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from tasks import verdict
 from tasks.answer import Answer, BiggerElsewhere, Question, TokenScale, answer
@@ -232,7 +233,8 @@ class Carrier:
             self.live.host.id, error.kind, self.live.told(error)[:MESSAGE_CHARS], outcome.counted
         )
         if outcome.ends:
-            return self._end(turn, failure)
+            status = getattr(error, "http_status", None)
+            return self._end(turn, failure, {"http_status": status} if status else {})
         self.ledger.release(
             claim,
             backoff_s=outcome.backoff_s,
@@ -269,8 +271,14 @@ class Carrier:
             cut=reply.cut,
             windows=reply.windows,
             failures=turn.failures,
-            metrics=measures(reply.completions, wait_s, model.window),
+            metrics=self._circumstances(turn)
+            | measures(reply.completions, wait_s, model.window)
+            | ({"quantization": model.quantization} if model.quantization else {}),
         )
+
+    def _circumstances(self, turn: Turn) -> dict[str, Any]:
+        """What a row tells of an attempt however it ended."""
+        return {"enqueued_ms": turn.held.claim.added_ms, "worker": self.live.worker}
 
     def _commit(self, turn: Turn, result: Result) -> "Turn | str":
         claim = turn.held.claim
@@ -284,7 +292,7 @@ class Carrier:
         turn.held.kept()
         return replace(turn, item=step.next_item, more=step.more)
 
-    def _end(self, turn: Turn, failure: Failure) -> "Turn | str":
+    def _end(self, turn: Turn, failure: Failure, metrics: dict[str, Any] | None = None) -> "Turn | str":
         result = Result(
             item_id=turn.id,
             host=self.live.host.id,
@@ -295,6 +303,7 @@ class Carrier:
             model=turn.held.claim.bundle.model,
             simulated=self.live.state.simulated,
             failures=(*turn.failures, failure),
+            metrics=self._circumstances(turn) | (metrics or {}),
         )
         return self._commit(turn, result)
 

@@ -31,6 +31,7 @@ class ServedModel:
     local: str
     window: int | None = None
     digest: str | None = None
+    quantization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from worker_agent.detect import connect
 from worker_agent.engines.base import LOAD_S, Engine
 from worker_agent.errors import EngineError, EngineUnavailable, ModelNotFound
 from worker_agent.knee import CAP, Knee
-from worker_agent.machine import machine_id
+from worker_agent.machine import hostname, machine_id
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ class LiveHost:
 
     def __init__(self, host: Host, incarnation: str, *, health_check_interval: float) -> None:
         self.host, self.incarnation = host, incarnation
+        self.worker = f"{host.id}@{hostname()}"  # Celery's name for it, if nobody named it otherwise
         self.breaker = Breaker(longest_pause_s=health_check_interval)
         self.patience = Patience()
         self.speeds = Speeds()
@@ -102,7 +103,8 @@ class LiveHost:
             with self._preparing():
                 ready = self.engine.prepare(model.local, self.host.context_length)
             self._ready[model.local] = ready
-        return replace(model, window=self.host.context_length or ready.window, digest=ready.digest)
+        window = self.host.context_length or ready.window
+        return replace(model, window=window, digest=ready.digest, quantization=ready.quantization)
 
     @property
     def loading(self) -> bool:
@@ -229,4 +231,5 @@ class LiveHost:
     def _served(self, name: ModelName, found: dict[str, ModelState]) -> ServedModel:
         state = self._ready.get(name.local) or found.get(name.local)
         window = self.host.context_length or (state.window if state else None)
-        return ServedModel(name.fleet, name.local, window, state.digest if state else None)
+        digest, quantization = (state.digest, state.quantization) if state else (None, None)
+        return ServedModel(name.fleet, name.local, window, digest, quantization)

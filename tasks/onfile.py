@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tasks.report.figures import kept_of
 from tasks.work import Failure, Result
 
 BACKUP = "~"  # the name an older file has while a newer one is written in its place
@@ -65,5 +66,5 @@ def _result(row: dict[str, Any]) -> Result:
         windows=row["windows"],
         reused_from=row["reused_from"],
         failures=tuple(Failure(*one) for one in row["failures"]),
-        metrics={name: value for name, value in row["metrics"].items() if value is not None},
+        metrics=kept_of(row["metrics"]),
     )

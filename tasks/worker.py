@@ -78,6 +78,7 @@ class FleetWorker(Worker):
             queues=with_retries(self.serving.live.queues),
             **options,
         )
+        self.serving.live.worker = self.hostname
 
     def _take_up(self, slots: int | Literal["auto"] | None, only: frozenset[str]) -> None:
         """Find Redis and the host to serve, and become its worker. Raises LLMQError."""

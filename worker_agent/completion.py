@@ -36,8 +36,10 @@ class Timing:
     """Our own stamps. Sent = the last byte of the request handed over on an open connection.
 
     ttft: sent -> first non-empty content or reasoning; ttfo: sent -> first non-reasoning content;
-    itl: (last - first) / (completion tokens - 1), as in guidellm; e2e: sent -> last token;
-    stream_end: sent -> end mark.
+    ttfr: sent -> first event of any kind; itl: (last - first) / (completion tokens - 1), as in guidellm;
+    e2e: sent -> last token; stream_end: sent -> end mark; chunks are events with text. network_s:
+    worker_agent/engines/answer.py says what is left to the way. cpu_client_pct: CPU of this whole process
+    from sent to end mark, over that time; 100 is one core.
     """
 
     started_at: str  # UTC, ISO 8601: the moment of `sent`
@@ -48,6 +50,11 @@ class Timing:
     itl_ms: float | None = None
     e2e_s: float | None = None
     stream_end_s: float | None = None
+    ttfr_ms: float | None = None
+    max_chunk_gap_ms: float | None = None
+    chunk_count: int | None = None
+    network_s: float | None = None
+    cpu_client_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +70,16 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
-    """Seconds as the engine itself reports them."""
+    """Seconds, and tokens per second, as the engine itself reports them. `total_s`: from the request's
+    coming in to the end mark, waiting included. A rate is None where the engine's own figures do not add up
+    to one (Ollama's prompt: cached tokens are counted, their time is not)."""
 
     load_s: float | None = None
     prompt_eval_s: float | None = None
     eval_s: float | None = None
     total_s: float | None = None
+    prefill_tps: float | None = None
+    decode_tps: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

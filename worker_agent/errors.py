@@ -42,9 +42,11 @@ class CallCancelled(LLMQError):
 
 
 class EngineError(LLMQError):
-    """An engine did not answer as it should. `retryable`: another try may succeed."""
+    """An engine did not answer as it should. `retryable`: another try may succeed. `http_status`: that of
+    its reply, if one began."""
 
     kind = "engine"
+    http_status: int | None = None
 
 
 class EngineUnavailable(EngineError):

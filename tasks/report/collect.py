@@ -1,8 +1,10 @@
 """A run's results in the order of its plan, and their summary. Streams; knows no file format."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -16,7 +18,8 @@ PAGE = 100  # bundles read at a time
 @dataclass(frozen=True, slots=True)
 class Row:
     """One WorkItem and how it ended, or `result` None: not yet. `paper`: the sha256 of its text, None where
-    it has none; `layout` and `llmq` as in the Manifest. With that text, what was asked can be asked again."""
+    it has none; `layout` and `llmq` as in the Manifest. With that text, what was asked can be asked again.
+    `index` orders the rows as the plan does, with gaps where a bundle does not have all prompts."""
 
     item_id: str
     file: str | None
@@ -30,6 +33,11 @@ class Row:
     layout: int = 1
     llmq: str | None = None
     answer_key: str | None = None
+    index: int = 0
+
+    @property
+    def prompt_sha256(self) -> str:
+        return _sha256(self.prompt_template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,13 @@ class Report:
             layout=asked.layout,
             llmq=asked.llmq,
             answer_key=None if bundle.error else key_of(asked, bundle, item),
+            index=number * len(asked.prompts) + bundle.prompts[item],
         )
+
+
+@lru_cache(maxsize=64)  # of a prompt, again and again
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def report(runs: Runs, run_id: str) -> Report:

@@ -1,12 +1,13 @@
-"""A row of a report as plain fields: nested for JSON, flat for CSV. The only place that flattens."""
+"""A row of a report as plain fields: nested for JSON, flat for CSV. With figures.py, the only place that
+flattens."""
 
-import hashlib
 import json
 import re
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import Any
 
 from tasks.report.collect import Row
+from tasks.report.figures import METRICS, REQUEST, figures, request
 from tasks.work import Result
 
 # What a spreadsheet would run as a formula (OWASP: CSV injection), also in the full-width forms that some
@@ -31,29 +32,7 @@ FACTS = (
 )
 PARAMS = ("max_tokens", "temperature", "seed", "overflow")
 ORIGIN = ("failures", "paper_id", "prompt_sha256", "layout", *PARAMS, "llmq_version", "answer_key")
-METRICS = (
-    "queue_wait_s",
-    "started_at",
-    "connect_ms",
-    "ttft_ms",
-    "ttfo_ms",
-    "itl_ms",
-    "e2e_latency_s",
-    "stream_end_s",
-    "prompt_tokens",
-    "cached_tokens",
-    "completion_tokens",
-    "reasoning_tokens",
-    "token_count_source",
-    "output_tps",
-    "e2e_output_tps",
-    "server_load_s",
-    "server_prompt_eval_s",
-    "server_eval_s",
-    "server_total_s",
-    "context_length",
-)
-DIGITS = {name: 6 if name.endswith("_s") else 3 for name in METRICS}  # what is behind them is noise
+__all__ = ["COLUMNS", "REQUEST", "to_cells", "to_object", "to_request_cells"]
 COLUMNS = (*HEAD, *FACTS, *ORIGIN, *METRICS)
 
 
@@ -75,12 +54,12 @@ def to_object(row: Row) -> dict[str, Any]:
         **({name: getattr(result, name) for name in FACTS[2:]} if result else {}),
         "failures": _failures(result),
         "paper_id": row.paper,
-        "prompt_sha256": _sha256(row.prompt_template),
+        "prompt_sha256": row.prompt_sha256,
         "layout": row.layout,
         "params": {name: getattr(row.params, name) for name in PARAMS},
         "llmq_version": row.llmq,
         "answer_key": row.answer_key,
-        "metrics": dict(zip(METRICS, _metrics(result), strict=True)) if result else None,
+        "metrics": figures(row, result) if result else None,
     }
 
 
@@ -91,10 +70,18 @@ def to_cells(row: Row) -> list[Any]:
     facts = [row.item_id, row.stage, *(getattr(result, name) if result else None for name in FACTS[2:])]
     params = [getattr(row.params, name) for name in PARAMS]
     failed = _failures(result)
-    origin = [json.dumps(failed) if failed else None, row.paper, _sha256(row.prompt_template), row.layout]
-    metrics = _metrics(result) if result else [None] * len(METRICS)
-    cells = (*head, *facts, *origin, *params, row.llmq, row.answer_key, *metrics)
-    return [_cell(value) if isinstance(value, str | bool) else value for value in cells]
+    origin = [json.dumps(failed) if failed else None, row.paper, row.prompt_sha256, row.layout]
+    metrics = figures(row, result).values() if result else [None] * len(METRICS)
+    return _cells((*head, *facts, *origin, *params, row.llmq, row.answer_key, *metrics))
+
+
+def to_request_cells(row: Row) -> list[Any]:
+    """The row under REQUEST."""
+    return _cells(request(row).values())
+
+
+def _cells(values: Iterable[Any]) -> list[Any]:
+    return [_cell(value) if isinstance(value, str | bool) else value for value in values]
 
 
 def _outcome(result: Result | None) -> tuple[Any, ...]:
@@ -114,20 +101,6 @@ def _outcome(result: Result | None) -> tuple[Any, ...]:
 def _failures(result: Result | None) -> list[list[str]]:
     """[host, type, message] of each attempt that failed, in their order."""
     return [[one.host, one.type, one.message] for one in result.failures] if result else []
-
-
-@lru_cache(maxsize=64)  # of a prompt, again and again
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _metrics(result: Result) -> list[Any]:
-    """In the order of METRICS: microseconds, and rates to three digits."""
-    known = result.metrics
-    return [
-        round(value, digits) if isinstance(value := known.get(name), float) else value
-        for name, digits in DIGITS.items()
-    ]
 
 
 def _cell(value: str | bool) -> str:

@@ -120,7 +120,7 @@ class LlamaCppWire(SSEWire):
     name = "llama_cpp"
     version = "b10488-abc"
     slots = 4
-    report = EngineReport(prompt_eval_s=0.25, eval_s=0.5)
+    report = EngineReport(prompt_eval_s=0.25, eval_s=0.5, prefill_tps=16.0, decode_tps=6.0)
     overflow = (
         400,
         {
@@ -135,7 +135,8 @@ class LlamaCppWire(SSEWire):
     )
 
     def finish(self, reason: str = "stop", tokens: int | None = 3) -> list[bytes]:
-        timings = {"cache_n": 7, "prompt_n": 4, "prompt_ms": 250.0, "predicted_n": 3, "predicted_ms": 500.0}
+        timings = {"cache_n": 7, "prompt_n": 4, "prompt_ms": 250.0, "prompt_per_second": 16.0}
+        timings |= {"predicted_n": 3, "predicted_ms": 500.0, "predicted_per_second": 6.0}
         usage = {} if tokens is None else {"usage": self.usage(tokens)}
         return [self.choice({}, reason), self.chunk(choices=[], timings=timings, **usage), self.mark()]
 
@@ -154,7 +155,7 @@ class ExoWire(SSEWire):
     name = "exo"
     chunk_object = "chat.completion"
     keeps_window = False
-    report = EngineReport(prompt_eval_s=0.25, eval_s=0.5)
+    report = EngineReport(prompt_eval_s=0.25, eval_s=0.5, prefill_tps=44.0, decode_tps=4.0)
     no_model: ClassVar[Any] = {"error": {"message": f"No instance found for model {MODEL}", "code": 404}}
 
     def finish(self, reason: str = "stop", tokens: int | None = 3) -> list[bytes]:
@@ -181,7 +182,7 @@ class LMStudioWire(SSEWire):
     slots = 4
     cached = None
     reasoning_field = "reasoning"
-    report = EngineReport(prompt_eval_s=0.25, eval_s=0.5)
+    report = EngineReport(prompt_eval_s=0.25, eval_s=0.5, decode_tps=6.0)
     overflow = (
         400,
         {
@@ -238,7 +239,7 @@ class OllamaWire(SSEWire):
     content_type = "application/x-ndjson"
     cached = None
     version = "0.30.1"
-    report = EngineReport(load_s=0.125, prompt_eval_s=0.25, eval_s=0.5, total_s=1.0)
+    report = EngineReport(load_s=0.125, prompt_eval_s=0.25, eval_s=0.5, total_s=1.0, decode_tps=6.0)
     overflow = (
         400,
         {"error": "the prompt is longer than the context length currently available to the model"},

@@ -1,15 +1,20 @@
-"""From a stream of stamped deltas to a Completion, or to the reason there is none. Pure; no network."""
+"""From a stream of stamped deltas to a Completion, or to the reason there is none. No network."""
 
 import re
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from worker_agent.completion import Completion, Counts, EngineReport, Timing
+from worker_agent.engines.dial import clock
 from worker_agent.engines.transport import Sent
 from worker_agent.errors import AnswerCut, EmptyAnswer, StreamDropped
 
 # The engine gave up on a request that it had begun to answer.
 ABORTED = ("abort", "cancelled", "error", "unload")
+
+OVERLAP_S = 0.005  # by which an engine's clock and rounding may exceed what we saw
 
 # A block at the very start; left open it runs to the end. Templates that open the block in the
 # prompt leave only its end in the answer, alone on a line; a paper may quote the tag elsewhere.
@@ -46,6 +51,7 @@ class _Stream:
     content: list[tuple[str, float]] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     tokens: list[float] = field(default_factory=list)
+    began_at: float | None = None
     model: str = ""
     finish_reason: str = ""
     counts: Counts = field(default_factory=Counts)
@@ -53,6 +59,8 @@ class _Stream:
     ended_at: float | None = None
 
     def add(self, delta: Delta) -> None:
+        if self.began_at is None:
+            self.began_at = delta.at
         if delta.token:
             self.tokens.append(delta.at)
         if delta.content:
@@ -76,6 +84,7 @@ def gather(deltas: Iterable[Delta], sent: Sent, where: str, simulated: bool = Fa
     for delta in deltas:
         stream.add(delta)
     _ended(stream, where)
+    stream.counts = _believable(stream.counts, len(stream.tokens))
     whole = "".join(text for text, _ in stream.content)
     thought, begins = split_thinking(whole)
     text, reasoning = whole[begins:], "".join(stream.reasoning) + thought
@@ -117,6 +126,7 @@ def _answered(text: str, reasoning: str, finish_reason: str, where: str) -> None
 
 def _timing(stream: _Stream, sent: Sent, begins: int) -> Timing:
     first, last = stream.tokens[0], stream.tokens[-1]
+    ended = stream.ended_at or last
     return Timing(
         started_at=sent.started_at,
         connect_ms=sent.connect_ms,
@@ -125,8 +135,50 @@ def _timing(stream: _Stream, sent: Sent, begins: int) -> Timing:
         ttfo_ms=(_arrival(stream.content, begins) - sent.at) * 1000,
         itl_ms=_itl_ms(stream),
         e2e_s=last - sent.at,
-        stream_end_s=(stream.ended_at or last) - sent.at,
+        stream_end_s=ended - sent.at,
+        ttfr_ms=((stream.began_at or first) - sent.at) * 1000,
+        max_chunk_gap_ms=_longest_gap_ms(stream.tokens),
+        chunk_count=len(stream.tokens),
+        network_s=network_s(stream.report, sent.headers_ms, first - sent.at, ended - sent.at),
+        cpu_client_pct=_cpu_pct(sent),
     )
+
+
+def network_s(report: EngineReport, headers_ms: float | None, first_s: float, ended_s: float) -> float | None:
+    """What the way took, there and back together: how long we waited, less what the engine says it took
+    for it; None where it says nothing, or more than we waited.
+
+    Waited for the end mark, where the engine reports a total (Ollama), which counts from the request's
+    coming in; else for the first token, less loading and reading the prompt. Not more than the response
+    headers took: some engines send them at once, others with the first token; the way is in them either way.
+    """
+    if report.total_s is not None:
+        left_s = ended_s - report.total_s
+    elif report.prompt_eval_s is not None:
+        left_s = first_s - (report.load_s or 0.0) - report.prompt_eval_s
+    else:
+        return None
+    if left_s < -OVERLAP_S:
+        return None
+    return max(0.0, left_s if headers_ms is None else min(left_s, headers_ms / 1000))
+
+
+def _believable(counts: Counts, chunks: int) -> Counts:
+    """A server that says it made fewer than half as many tokens as it sent chunks with text has not counted:
+    then nobody has."""
+    made = counts.completion_tokens
+    if made is None or (made > 0 and 2 * made >= chunks):
+        return counts
+    return replace(counts, completion_tokens=None, reasoning_tokens=None)
+
+
+def _longest_gap_ms(stamps: list[float]) -> float | None:
+    return 1000 * max(b - a for a, b in pairwise(stamps)) if len(stamps) > 1 else None
+
+
+def _cpu_pct(sent: Sent) -> float | None:
+    waited_s = clock() - sent.at
+    return 100 * (time.process_time() - sent.cpu_s) / waited_s if waited_s > 0 else None
 
 
 def _arrival(content: list[tuple[str, float]], offset: int) -> float:

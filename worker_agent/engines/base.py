@@ -55,9 +55,11 @@ class Engine(ABC):
         body = json.dumps(self._chat(request)).encode()
         ask = Ask("POST", self.url + self.chat_path, self._headers() | tag, body)
         with send(ask, call) as reply:
-            if reply.status != 200:
-                raise self._hidden(refusal(reply.status, reply.body(), self.where))
-            return gather(self._heard(request, reply), reply.sent, self.where, simulated(reply.headers))
+            try:
+                return self._gather(request, reply)
+            except EngineError as error:
+                error.http_status = reply.status
+                raise
 
     @property
     def where(self) -> str:
@@ -82,6 +84,11 @@ class Engine(ABC):
         return False
 
     # What they share.
+
+    def _gather(self, request: Request, reply: Reply) -> Completion:
+        if reply.status != 200:
+            raise self._hidden(refusal(reply.status, reply.body(), self.where))
+        return gather(self._heard(request, reply), reply.sent, self.where, simulated(reply.headers))
 
     def _heard(self, request: Request, reply: Reply) -> Iterator[Delta]:
         """The deltas up to the end mark; each token buys the engine time for the next."""

@@ -8,7 +8,7 @@ from worker_agent.completion import EngineReport, EngineState, ModelState
 from worker_agent.engines.answer import Delta
 from worker_agent.engines.base import PROBE_S, loaded_first
 from worker_agent.engines.openai import OpenAI
-from worker_agent.engines.page import count, inner
+from worker_agent.engines.page import count, inner, rate
 from worker_agent.errors import ModelNotFound
 
 _STATS = b"generation_stats"
@@ -52,6 +52,8 @@ def _stats_report(stats: dict[str, Any]) -> EngineReport:
     return EngineReport(
         prompt_eval_s=_duration(count(stats.get("prompt_tokens")), stats.get("prompt_tps")),
         eval_s=_duration(generated - 1 if generated else None, stats.get("generation_tps")),
+        prefill_tps=rate(stats.get("prompt_tps")),
+        decode_tps=rate(stats.get("generation_tps")),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from worker_agent.completion import EngineReport, EngineState, ModelState
 from worker_agent.engines.base import loaded_first
 from worker_agent.engines.openai import OpenAI
-from worker_agent.engines.page import cards, count, inner, seconds, word
+from worker_agent.engines.page import cards, count, inner, rate, seconds, word
 
 _LOADED = ("loaded", None)  # only a router says whether a model is loaded
 
@@ -41,6 +41,8 @@ class LlamaCpp(OpenAI):
         return EngineReport(
             prompt_eval_s=seconds(timings.get("prompt_ms"), 1e-3),
             eval_s=seconds(timings.get("predicted_ms"), 1e-3),
+            prefill_tps=rate(timings.get("prompt_per_second")),  # of the tokens that were not cached
+            decode_tps=rate(timings.get("predicted_per_second")),
         )
 
 

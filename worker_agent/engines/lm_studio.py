@@ -6,7 +6,7 @@ from typing import Any
 from worker_agent.completion import EngineReport, EngineState, ModelState
 from worker_agent.engines.base import LOAD_S, PROBE_S, loaded_first
 from worker_agent.engines.openai import OpenAI
-from worker_agent.engines.page import Page, cards, count, inner, seconds, word
+from worker_agent.engines.page import Page, cards, count, inner, rate, seconds, word
 
 _LLM = ("llm", "vlm", None)
 
@@ -61,6 +61,7 @@ class LMStudio(OpenAI):
         return EngineReport(
             prompt_eval_s=seconds(stats.get("time_to_first_token")),
             eval_s=seconds(stats.get("generation_time")),
+            decode_tps=rate(stats.get("tokens_per_second")),
         )
 
 

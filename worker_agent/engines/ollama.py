@@ -107,11 +107,14 @@ def _counts(event: dict[str, Any]) -> Counts | None:
 
 
 def _report(event: dict[str, Any]) -> EngineReport:
+    """No prefill rate: the count has the cached tokens in it, the time has not, and nothing tells them."""
+    eval_s, made = seconds(event.get("eval_duration"), _NS), count(event.get("eval_count"))
     return EngineReport(
         load_s=seconds(event.get("load_duration"), _NS),
         prompt_eval_s=seconds(event.get("prompt_eval_duration"), _NS),
-        eval_s=seconds(event.get("eval_duration"), _NS),
+        eval_s=eval_s,
         total_s=seconds(event.get("total_duration"), _NS),
+        decode_tps=made / eval_s if made and eval_s else None,
     )
 
 

@@ -1,9 +1,10 @@
 """Reading what an engine writes without trusting it: whole pages, and values that may be absent."""
 
 import json
+import math
 from dataclasses import dataclass
 from http.client import HTTPMessage
-from typing import Any
+from typing import Any, TypeGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,17 @@ def count(value: object) -> int | None:
 
 def seconds(value: object, unit_s: float = 1.0) -> float | None:
     """A duration in seconds from one in units of `unit_s`; None where the engine gave none."""
-    return value * unit_s if isinstance(value, int | float) else None
+    return value * unit_s if _finite(value) else None
+
+
+def rate(value: object) -> float | None:
+    """Tokens per second; None where the engine gave none (or zero, for nothing was there to be measured)."""
+    return float(value) if _finite(value) and value > 0 else None
+
+
+def _finite(value: object) -> TypeGuard[int | float]:
+    """A number, and none of those that JSON does not have and Python reads."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def word(value: object) -> str | None:

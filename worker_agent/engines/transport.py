@@ -7,6 +7,7 @@ whole answer. Knows no engine: it hands out lines and raises what the network di
 import http.client
 import io
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -67,12 +68,14 @@ class _Wire(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """When a request was handed over. Instants are of `clock`, `started_at` is UTC, ISO 8601."""
+    """When a request was handed over. Instants are of `clock`, `started_at` is UTC, ISO 8601; `cpu_s` is
+    what this process had used of CPU by then."""
 
     at: float
     started_at: str
     connect_ms: float
     headers_ms: float | None = None
+    cpu_s: float = 0.0
 
 
 class Reply:
@@ -175,7 +178,9 @@ def _send(ask: Ask, call: Call) -> Reply:
     try:
         connected = clock()
         _write(sock, parts, ask, call.limits.first_token_s)
-        sent = Sent(clock(), datetime.now(UTC).isoformat(), (connected - begun) * 1000)
+        at, wall = clock(), datetime.now(UTC)
+        started_at = wall.isoformat(timespec="microseconds")
+        sent = Sent(at, started_at, (connected - begun) * 1000, cpu_s=time.process_time())
         return Reply(ask.url, sock, call, sent, ask.awaited)
     except BaseException:
         sock.close()
