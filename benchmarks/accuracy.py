@@ -23,14 +23,14 @@ from pathlib import Path
 from statistics import fmean, median, quantiles
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.true_server import SCENES, Truth
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines import Call
 from worker_agent.engines.openai import OpenAI
 
+ROOT = Path(__file__).parents[1]
 ANSWER_S = 1.5
 PROMPT = "Many words of a paper. " * 520
 TRAP_ANSWERS = 5

@@ -64,9 +64,22 @@ def output_option(command: F) -> F:
         "--output",
         "outputs",
         multiple=True,
-        type=click.Path(path_type=Path),
-        help="Write results here: .json, .jsonl or .csv. Repeatable.",
+        type=click.Path(),
+        callback=_files,
+        help="Write results here: .json, .jsonl, .csv or .parquet; DIR/ takes requests.csv, requests.jsonl "
+        "(one row a request) and run.json (how to repeat it). Repeatable.",
     )(command)
+
+
+def _files(ctx: click.Context, option: click.Parameter, names: tuple[str, ...]) -> tuple[Path, ...]:
+    """A name that ends in a slash is a folder, and stands for the files in it."""
+    if not any(name.endswith("/") for name in names):
+        return tuple(map(Path, names))
+    from tasks.report.write import in_folder
+
+    return tuple(
+        path for name in names for path in (in_folder(Path(name)) if name.endswith("/") else (Path(name),))
+    )
 
 
 def json_option(command: F) -> F:

@@ -27,12 +27,13 @@ def enqueue(
     """Submit what was asked and say so (`begun`: the word for a new run). Answers in JSONL outputs that are
     there from before count as earlier ones."""
     from tasks.onfile import OnFile
+    from tasks.report.write import grows
     from tasks.submit import Submitted, submit
 
     def start(one: Submitted) -> None:
         progress.note(("goes on with" if one.continued else begun) + f" run {one.run_id}")
 
-    with closing(OnFile(path for path in outputs if path.suffix.lower() == ".jsonl")) as on_file:
+    with closing(OnFile(filter(grows, outputs))) as on_file:
         started = submit(
             work.ledger,
             work.texts,
@@ -53,10 +54,10 @@ def follow_to_end(work: "Session", run_id: str, outputs: Sequence[Path], progres
     still to be written: a full disk stops no run."""
     from tasks.errors import OutputError
     from tasks.follow import Landing, follow
+    from tasks.report.write import grows
 
     with ExitStack() as stack:
-        jsonl = [path for path in outputs if path.suffix.lower() == ".jsonl"]
-        landings = {path: Landing(work.runs, run_id, path) for path in jsonl}
+        landings = {path: Landing(work.runs, run_id, path) for path in filter(grows, outputs)}
         for landing in landings.values():
             stack.callback(landing.close)
         for view in follow(work.ledger, run_id):

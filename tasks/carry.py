@@ -21,6 +21,7 @@ from tasks.measures import measures
 from tasks.recent import RecentCommits
 from tasks.reuse import kept
 from tasks.runs import Runs
+from tasks.served import sign
 from tasks.settings import Settings
 from tasks.slots import Seat, Slots
 from tasks.texts import Texts
@@ -100,6 +101,7 @@ class Carrier:
     settings: Settings
     _scale: TokenScale = field(default_factory=TokenScale)
     _manifests: dict[str, Manifest] = field(default_factory=dict)
+    _signed: dict[str, None] = field(default_factory=dict)
 
     def carry(self, held: Held, seat: Seat) -> str:
         """Do what this bundle needs. Never raises: a bundle that cannot be finished is due again."""
@@ -282,8 +284,17 @@ class Carrier:
 
     def _commit(self, turn: Turn, result: Result) -> "Turn | str":
         claim = turn.held.claim
+        self._sign(claim.run_id)
         place = kept(turn.manifest, claim.bundle, turn.item, result, self.texts.ttl_s)
         return self._after(turn, self.commits.commit(claim, turn.item, result, place))
+
+    def _sign(self, run_id: str) -> None:
+        """The run knows that this host has part in it."""
+        if run_id not in self._signed:
+            self.ledger.patiently(lambda: sign(self.ledger.redis, run_id, self.live.record(), self.settings))
+            self._signed[run_id] = None
+            if len(self._signed) > MOST_MANIFESTS:
+                self._signed.pop(next(iter(self._signed)), None)
 
     def _after(self, turn: Turn, step: Step) -> "Turn | str":
         """The next item of the bundle, if there is one and it is still ours."""

@@ -3,8 +3,8 @@
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from typing import Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 
 from tasks.connection import Client
 from tasks.ledger import keys
@@ -47,8 +47,9 @@ class HostRecord:
     """What a worker says of its host. `incarnation` is the worker's start; `beat` counts renewals;
     `busy` bundles sit in a slot (of a drained host: those it has not let go of yet); `trouble` says what is
     wrong if it takes no work, `drained` that somebody paused it; `slots_are` tells where their number is
-    found out; `current`: the model it works for (its fleet-wide name);
-    `first_token_rates` as in tasks/patience.py."""
+    found out; `current`: the model it works for (its fleet-wide name); `about` is the machine of the worker
+    (worker_agent/machine.py) with its llmq, `beside_engine` whether the engine is on it; `first_token_rates`
+    as in tasks/patience.py."""
 
     id: str
     incarnation: str
@@ -68,6 +69,8 @@ class HostRecord:
     beat: int = 0
     first_token_rates: tuple[tuple[str, float], ...] = ()
     speeds: tuple[ModelSpeed, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+    beside_engine: bool = False
 
     @property
     def able(self) -> bool:

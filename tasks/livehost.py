@@ -20,11 +20,13 @@ from worker_agent.detect import connect
 from worker_agent.engines.base import LOAD_S, Engine
 from worker_agent.errors import EngineError, EngineUnavailable, ModelNotFound
 from worker_agent.knee import CAP, Knee
-from worker_agent.machine import hostname, machine_id
+from worker_agent.machine import about, hostname, machine_id
+from worker_agent.version import git_sha, llmq_version, python_version
 
 log = logging.getLogger(__name__)
 
 LOAD_GRACE_S = 60.0  # beyond the time an engine has to load a model
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_AT_FIRST = 4  # slots, however many an engine reports, where they are to be found out
 
 
@@ -214,6 +216,8 @@ class LiveHost:
             current=self.current,
             first_token_rates=tuple(self.patience.rates().items()),
             speeds=tuple(ModelSpeed(model, speed) for model, speed in self.speeds.all().items()),
+            about=about() | {"llmq": llmq_version(), "git": git_sha(), "python": python_version()},
+            beside_engine=urlsplit(self.host.url).hostname in LOOPBACK,
         )
 
     @property

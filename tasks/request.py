@@ -1,9 +1,10 @@
 """From what a person asks to a manifest and the files to read. Raises InputError before any work."""
 
+import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate
 from pathlib import Path
 
 from tasks.errors import InputError
@@ -13,6 +14,9 @@ from tasks.intake.prompt_files import choose_prompts
 from tasks.intake.prompts import render
 from tasks.settings import config_folder
 from tasks.work import Manifest, Params
+from worker_agent.version import git_sha, llmq_version, python_version
+
+COMMAND_CHARS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,10 @@ def asked(
         max_concurrent=max_concurrent,
         priority=priority,
         layout=LAYOUT,
-        llmq=_version(),
+        llmq=llmq_version(),
+        git=git_sha(),
+        python=python_version(),
+        command=_command(),
     )
     return Asked(manifest, found.papers[:limit])
 
@@ -68,9 +75,9 @@ def preset_folders() -> list[Path]:
     return [Path("presets"), config_folder() / "presets"]
 
 
-def _version() -> str | None:
-    """Ours, as installed; None in a bare checkout."""
-    try:
-        return version("llmq-fleet")
-    except PackageNotFoundError:
-        return None
+def _command() -> tuple[str, ...]:
+    """What was typed, a long list of files without its end."""
+    words = (Path(sys.argv[0]).name, *sys.argv[1:])
+    lengths = accumulate(len(word) + 1 for word in words)
+    kept = tuple(word for word, length in zip(words, lengths, strict=True) if length <= COMMAND_CHARS)
+    return kept if len(kept) == len(words) else (*kept, "…")

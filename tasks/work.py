@@ -62,7 +62,8 @@ class Params:
 class Manifest:
     """What one submit asked. `models` is empty where any model will do; `paperless`: each prompt is
     an item of its own. `layout`: how a request was put together (intake/plan.py), `llmq`: the version
-    that submitted it; runs from before they were kept had the first, and an unknown one."""
+    that submitted it, `git` its commit in a checkout, `python` its interpreter, `command` what was typed;
+    runs from before they were kept had the first layout, and the others are unknown."""
 
     run_id: str
     prompts: tuple[Prompt, ...]
@@ -77,6 +78,9 @@ class Manifest:
     protocol: int = PROTOCOL
     layout: int = 1
     llmq: str | None = None
+    git: str | None = None
+    python: str | None = None
+    command: tuple[str, ...] = ()
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -98,7 +102,8 @@ class Manifest:
         own = json.loads(fields["manifest"])
         own["prompts"] = tuple(Prompt(**prompt) for prompt in own["prompts"])
         own["params"] = Params(**own["params"])
-        own["models"], own["skipped"] = tuple(own["models"]), tuple(own["skipped"])
+        for listed in ("models", "skipped", "command"):
+            own[listed] = tuple(own.get(listed, ()))
         known = cls.__dataclass_fields__  # a newer llmq may say more
         return cls(run_id=run_id, **{name: value for name, value in own.items() if name in known})
 

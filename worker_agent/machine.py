@@ -34,6 +34,34 @@ def machine_id() -> str:
     return f"{hostname()}-{_digest(_boot())[:8]}"
 
 
+@cache
+def about() -> dict[str, str | int | None]:
+    """What it is, for whoever compares figures: None where it does not tell."""
+    return {
+        "os": f"{platform.system()} {platform.release()}",
+        "arch": platform.machine() or None,
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "ram_bytes": _ram_bytes(),
+    }
+
+
+def _cpu() -> str | None:
+    """The name of the processor; of a Raspberry Pi, the board's."""
+    if sys.platform == "darwin":
+        return _ask("sysctl", "-n", "machdep.cpu.brand_string") or None
+    lines = (line.partition(":") for line in _read("/proc/cpuinfo").splitlines())
+    named = {key.strip(): value.strip() for key, _, value in lines}
+    return named.get("model name") or named.get("Model") or platform.processor() or None
+
+
+def _ram_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None
+
+
 def process_alive(pid: int) -> bool:
     """False only where it is certain that no process of this `machine_id` has this number (a zombie is
     none). A number that went to another process since counts as alive: that costs a wait, no work."""

@@ -3,7 +3,7 @@
 A run is these and no others. Once it has ended they live 30 days from last use (a setting); an open run
 never ends. `llmq rm` removes them at once (tasks/lifetime.py):
 
-    llmq:run:<run>           hash    the manifest: what was asked, and how the run stands
+    llmq:run:<run>           hash    the manifest: what was asked, how the run stands, and who answered it
     llmq:plan:<run>          list    one record a bundle, in order; its index is the bundle's number
     llmq:owed:<run>          zset    bundle number -> the moment we stop trusting whoever holds it (ms);
                                      empty, and so gone, when the run has ended

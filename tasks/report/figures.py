@@ -1,59 +1,14 @@
-"""The columns of one request (docs/metrics.md), and how a row's are found: kept by its worker, or computed
-here."""
+"""How a row's columns are found: kept by the worker that asked, or computed here. Pure."""
 
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
 from tasks.measures import digits, stamp
 from tasks.report.collect import Row
+from tasks.report.columns import COMPUTED, METRICS, OF_RESULT, REQUEST, SCHEMA_VERSION
 from tasks.work import Result
 
-SCHEMA_VERSION = 1
 SATURATED_PCT = 80.0  # of a core, which is what a Python process has; beyond it requests wait for each other
-
-# One row a request, in the order of requests.csv.
-REQUEST = tuple(
-    """
-    schema_version run_id request_id phase repeat_index request_index seed host worker engine
-    engine_version base_url model model_digest quantization context_length stage pair_id load_mode
-    concurrency target_rps prompt_id prompt_sha256 max_tokens temperature cache_bust scheduled_at
-    enqueued_at started_at first_token_at last_token_at finished_at queue_wait_s dispatch_delay_s
-    connect_ms network_s ttft_ms ttfo_ms ttfr_ms itl_ms max_chunk_gap_ms chunk_count e2e_latency_s
-    stream_end_s e2e_scheduled_latency_s prompt_tokens completion_tokens reasoning_tokens
-    cached_tokens token_count_source output_tps e2e_output_tps server_load_s server_prompt_eval_s
-    server_eval_s server_total_s server_prefill_tps server_decode_tps mem_rss_mib_peak
-    mem_system_used_mib_peak mem_system_delta_mib mem_model_mib vram_used_mib_peak mem_source
-    power_w_mean energy_j energy_source throttled temp_c_max cpu_client_pct client_saturated status
-    error_type http_status attempts finish_reason simulated cut windows reused_from
-    """.split()
-)
-
-# What other parts of a row say already, under the same names; the rest are its metrics.
-ELSEWHERE = frozenset(
-    """
-    seed host engine engine_version model model_digest stage prompt_sha256 max_tokens temperature
-    error_type attempts finish_reason simulated cut windows reused_from
-    """.split()
-)
-# The metrics in the order of results.csv: first those that it has always had.
-OLDEST = tuple(
-    """
-    queue_wait_s started_at connect_ms ttft_ms ttfo_ms itl_ms e2e_latency_s stream_end_s
-    prompt_tokens cached_tokens completion_tokens reasoning_tokens token_count_source output_tps
-    e2e_output_tps server_load_s server_prompt_eval_s server_eval_s server_total_s context_length
-    """.split()
-)
-METRICS = (*OLDEST, *(name for name in REQUEST if name not in ELSEWHERE and name not in OLDEST))
-# Never kept: each row finds them anew.
-COMPUTED = frozenset(
-    """
-    schema_version run_id request_id request_index base_url prompt_id first_token_at output_tps
-    e2e_output_tps client_saturated status
-    """.split()
-)
-# Of ELSEWHERE, what a Result has under the same name.
-_OF_RESULT = tuple(ELSEWHERE & {field.name for field in fields(Result)} - {"host", "model"})
 _DIGITS = {name: digits(name) for name in METRICS}
 _UNKNOWN: dict[str, Any] = dict.fromkeys(METRICS) | {
     "schema_version": SCHEMA_VERSION, "phase": "measure", "mem_source": "none", "energy_source": "none",
@@ -62,14 +17,15 @@ _UNKNOWN: dict[str, Any] = dict.fromkeys(METRICS) | {
 
 def figures(row: Row, result: Result) -> dict[str, Any]:
     """Every metric by name; None where it is not known."""
-    found = _UNKNOWN | {
-        "run_id": row.item_id.rsplit("-", 2)[0],
-        "request_id": result.reused_from or result.item_id,
-        "request_index": row.index,
-        "prompt_id": row.prompt_name,
-        "status": _status(result),
-        "http_status": 200 if result.success else None,
-    }
+    found = (
+        _UNKNOWN
+        | _identity(row)
+        | {
+            "request_id": result.reused_from or result.item_id,
+            "status": _status(result),
+            "http_status": 200 if result.success else None,
+        }
+    )
     for name, value in result.metrics.items():
         if name in found and name not in COMPUTED:
             found[name] = round(value, _DIGITS[name]) if isinstance(value, float) else value
@@ -81,7 +37,7 @@ def figures(row: Row, result: Result) -> dict[str, Any]:
 def request(row: Row) -> dict[str, Any]:
     """The row as REQUEST has it, by name."""
     result = row.result
-    known = figures(row, result) if result else _UNKNOWN
+    known = figures(row, result) if result else _UNKNOWN | _identity(row)
     elsewhere = {
         "seed": row.params.seed,
         "stage": row.stage,
@@ -95,7 +51,7 @@ def request(row: Row) -> dict[str, Any]:
             "host": result.host or None,
             "model": result.model or row.model,
             "error_type": result.error.type if result.error else None,
-            **{name: getattr(result, name) for name in _OF_RESULT},
+            **{name: getattr(result, name) for name in OF_RESULT},
         }
     both = known | elsewhere
     return {name: both.get(name) for name in REQUEST}
@@ -108,6 +64,11 @@ def kept_of(metrics: dict[str, Any]) -> dict[str, Any]:
         for name, value in metrics.items()
         if name not in COMPUTED and value != _UNKNOWN.get(name)  # most are null
     }
+
+
+def _identity(row: Row) -> dict[str, Any]:
+    run_id = row.item_id.rsplit("-", 2)[0]
+    return {"run_id": run_id, "request_index": row.index, "prompt_id": row.prompt_name}
 
 
 def _status(result: Result) -> str:

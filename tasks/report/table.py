@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tasks.report.collect import Row
-from tasks.report.figures import METRICS, REQUEST, figures, request
+from tasks.report.columns import METRICS
+from tasks.report.figures import figures, request
 from tasks.work import Result
 
 # What a spreadsheet would run as a formula (OWASP: CSV injection), also in the full-width forms that some
@@ -32,7 +33,6 @@ FACTS = (
 )
 PARAMS = ("max_tokens", "temperature", "seed", "overflow")
 ORIGIN = ("failures", "paper_id", "prompt_sha256", "layout", *PARAMS, "llmq_version", "answer_key")
-__all__ = ["COLUMNS", "REQUEST", "to_cells", "to_object", "to_request_cells"]
 COLUMNS = (*HEAD, *FACTS, *ORIGIN, *METRICS)
 
 

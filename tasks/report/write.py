@@ -1,5 +1,5 @@
-"""Results to files: .json, .jsonl, .csv by suffix. A file appears whole or not at all; JSONL may also
-be followed as results land."""
+"""Results to files: .json, .jsonl, .csv, .parquet by suffix, and three whose names say more (NAMED). A file
+appears whole or not at all; JSONL may also be followed as results land."""
 
 import csv
 import json
@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.errors import InputError, OutputError
+from tasks.report import parquet
 from tasks.report.collect import Report, Row
-from tasks.report.table import COLUMNS, to_cells, to_object
+from tasks.report.columns import REQUEST
+from tasks.report.figures import request
+from tasks.report.sidecar import sidecar
+from tasks.report.table import COLUMNS, to_cells, to_object, to_request_cells
 
 # JSON escapes the other commands to a terminal itself; the text is the same to whoever parses it.
 ESCAPED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -29,11 +33,14 @@ def check_outputs(paths: Iterable[Path]) -> None:
 def write(report: Report, rows: Callable[[], Iterable[Row]], path: Path) -> None:
     """One file in the format of its suffix. Raises OutputError, which names the way out."""
     try:
+        if path.suffix.lower() == PARQUET:
+            return _replace(path, lambda part: parquet.write_parquet(rows(), part))
+        fill = writer(path)
         if path.exists() and not path.is_file():  # a device, a pipe: cannot be replaced
             with path.open("w", encoding="utf-8", newline="") as out:
-                WRITERS[path.suffix.lower()](report, rows(), out)
+                fill(report, rows(), out)
             return
-        _replace(path, lambda out: WRITERS[path.suffix.lower()](report, rows(), out))
+        _replace(path, lambda part: _write_text(part, lambda out: fill(report, rows(), out)))
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror or error}; the results are kept, write them elsewhere "
@@ -41,18 +48,37 @@ def write(report: Report, rows: Callable[[], Iterable[Row]], path: Path) -> None
         ) from error
 
 
-def _replace(path: Path, fill: Callable[[IO[str]], None]) -> None:
+def writer(path: Path) -> "Writer":
+    """What a file of this name holds."""
+    return NAMED.get(path.name) or WRITERS[path.suffix.lower()]
+
+
+def grows(path: Path) -> bool:
+    """It is written as results land, and answers in it count as earlier ones."""
+    return path.suffix.lower() == ".jsonl" and path.name not in NAMED
+
+
+def in_folder(folder: Path) -> tuple[Path, ...]:
+    """The files that stand for a folder as output."""
+    return tuple(folder / name for name in NAMED)
+
+
+def _replace(path: Path, fill: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as out:
-            fill(out)
-            out.flush()
+        fill(part)
+        with part.open("rb") as out:
             os.fsync(out.fileno())
         part.replace(path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _write_text(path: Path, fill: Callable[[IO[str]], None]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as out:
+        fill(out)
 
 
 def write_json(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
@@ -74,6 +100,20 @@ def write_csv(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
     table.writerows(to_cells(row) for row in rows)
 
 
+def write_requests_csv(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(REQUEST)
+    table.writerows(to_request_cells(row) for row in rows)
+
+
+def write_requests_jsonl(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
+    out.writelines(_json(request(row)) + "\n" for row in rows)
+
+
+def write_sidecar(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
+    out.write(_json(sidecar(report), indent=1) + "\n")
+
+
 def line(row: Row) -> str:
     """One result as one line of JSON."""
     return _json(to_object(row))
@@ -89,10 +129,13 @@ def _json(value: Any, indent: int | None = None) -> str:
 
 
 LINE = json.JSONEncoder(ensure_ascii=False)
-WRITERS: dict[str, Callable[[Report, Iterable[Row], IO[str]], Any]] = {
-    ".json": write_json,
-    ".jsonl": write_jsonl,
-    ".csv": write_csv,
+PARQUET = ".parquet"
+Writer = Callable[[Report, Iterable[Row], IO[str]], Any]
+WRITERS: dict[str, Writer] = {".json": write_json, ".jsonl": write_jsonl, ".csv": write_csv}
+NAMED: dict[str, Writer] = {
+    "requests.csv": write_requests_csv,
+    "requests.jsonl": write_requests_jsonl,
+    "run.json": write_sidecar,
 }
 
 
@@ -105,8 +148,14 @@ def _encodable(text: str) -> bool:
 
 
 def _fault(path: Path) -> str | None:
-    if path.suffix.lower() not in WRITERS:
-        return f"{path}: the suffix says the format, and it is one of {', '.join(WRITERS)}"
+    suffix = path.suffix.lower()
+    if suffix not in (*WRITERS, PARQUET):
+        known = ", ".join((*WRITERS, PARQUET))
+        return (
+            f"{path}: the suffix says the format, and it is one of {known}; DIR/ takes requests and run.json"
+        )
+    if suffix == PARQUET and not parquet.available():
+        return f"{path}: {parquet.MISSING}"
     if path.is_dir():
         return f"{path}: is a folder"
     folder = path.parent

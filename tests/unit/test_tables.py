@@ -10,39 +10,15 @@ from typing import Any
 
 import pytest
 
-from tasks.measures import measures
 from tasks.report.collect import Row
-from tasks.report.table import COLUMNS, METRICS, to_cells, to_object
-from tasks.report.write import line, write_csv
+from tasks.report.columns import REQUEST
+from tasks.report.table import COLUMNS, to_cells, to_object
+from tasks.report.write import line, write_csv, write_requests_csv
 from tasks.work import Failure, Result
-from worker_agent.completion import Completion, Counts, Timing
-
-TIMING = Timing("2026-01-01T00:00:00+00:00", ttft_ms=100.0, itl_ms=20.0, e2e_s=1.0, stream_end_s=1.1)
-COMPLETION = Completion("yes", "", "m", "stop", TIMING, Counts(100, 46, None, 80, "server"))
 
 
 def row(result: Result | None) -> Row:
     return Row("r-0-0", "=cmd.pdf", "one", "one?", "m", result)
-
-
-def test_every_measure_has_a_column() -> None:
-    """What a worker measures is what the table shows, no more and no less."""
-    assert tuple(measures([COMPLETION], 0.5, 4096)) == METRICS
-
-
-def test_rates_follow_their_definitions() -> None:
-    """output_tps leaves the first token out, e2e_output_tps does not; unknown is None."""
-    figures = measures([COMPLETION], 0.5, None)
-    assert figures["output_tps"] == 50.0
-    assert figures["e2e_output_tps"] == 46.0
-    assert figures["reasoning_tokens"] is None
-
-
-def test_several_windows_sum_up() -> None:
-    """Counts and times of all requests add up; what belongs to one request alone is unknown."""
-    figures = measures([COMPLETION, COMPLETION], 0.5, None)
-    assert (figures["prompt_tokens"], figures["e2e_latency_s"]) == (200, 2.0)
-    assert figures["itl_ms"] is None
 
 
 def test_no_cell_starts_a_formula() -> None:
@@ -98,18 +74,19 @@ def hostile_row(text: str) -> Row:
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("failed", [True, False])
-def test_a_hostile_text_stays_in_its_cell(text: str, failed: bool) -> None:
+@pytest.mark.parametrize(("write", "columns"), [(write_csv, COLUMNS), (write_requests_csv, REQUEST)])
+def test_a_hostile_text_stays_in_its_cell(write: Any, columns: Any, text: str, failed: bool) -> None:
     """As names, answers, messages and hosts: one row, the same columns, no formula, no controls."""
     one = hostile_row(text)
     if failed:
         error = Failure(text, text, text)
         one = replace(one, result=replace(one.result, answer=None, error=error))  # type: ignore[type-var]
     out = io.StringIO(newline="")
-    write_csv(None, [one, one], out)  # type: ignore[arg-type]
+    write(None, [one, one], out)
     written = out.getvalue().encode().decode()  # as UTF-8, strictly
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", written)
     head, *rows = csv.reader(io.StringIO(written, newline=""), strict=True)
-    assert [len(cells) for cells in (head, *rows)] == [len(COLUMNS)] * 3
+    assert [len(cells) for cells in (head, *rows)] == [len(columns)] * 3
     assert not [
         cell for cells in rows for cell in cells if re.match(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]", cell)
     ]
@@ -131,8 +108,9 @@ def test_json_keeps_a_hostile_text_and_shows_none_of_its_commands(text: str) -> 
 
 
 def test_every_column_is_explained() -> None:
-    """docs/results.md names each column of the CSV and each key of an entry."""
-    told = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    """docs/results.md and docs/metrics.md name each column of the CSV and each key of an entry."""
+    docs = Path(__file__).parents[2] / "docs"
+    told = (docs / "results.md").read_text() + (docs / "metrics.md").read_text()
     words: set[str] = {word for code in re.findall(r"`([^`]+)`", told) for word in re.findall(r"\w+", code)}
     entry: dict[str, Any] = to_object(hostile_row("x"))
     assert {*COLUMNS, *entry} - words == set()

@@ -1,0 +1,98 @@
+"""llmq's times against a server that knows the truth, one trap after the other (bounds for a busy machine;
+benchmarks/accuracy.py has the tight ones)."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.true_server import SCENES, TrueServer, Truth, true_server
+from worker_agent.completion import Completion, Limits, Request
+from worker_agent.engines import Call
+from worker_agent.engines.openai import OpenAI
+
+OFF_MS = 40.0  # two cores shared with others
+Ask = Callable[[str], tuple[Completion, Truth]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[TrueServer]:
+    with true_server() as one:
+        yield one
+
+
+@pytest.fixture
+def ask(server: TrueServer) -> Ask:
+    def once(scene: str) -> tuple[Completion, Truth]:
+        request = Request(scene, "Why?", request_id=scene)
+        done = OpenAI(server.url).complete(request, Call(Limits(10, 10, 10)))
+        return done, server.truths[scene]
+
+    return once
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_no_trap_moves_a_time(ask: Ask, scene: str) -> None:
+    """First token, first word of the answer, last token, end mark and longest gap are those that the server
+    wrote, whatever comes before, between and after them."""
+    done, truth = ask(scene)
+    timing, sent = done.timing, truth.received
+    assert timing.ttft_ms == pytest.approx((truth.first - sent) * 1000, abs=OFF_MS)
+    assert timing.ttfo_ms == pytest.approx((truth.first_content - sent) * 1000, abs=OFF_MS)
+    assert timing.e2e_s == pytest.approx(truth.last - sent, abs=OFF_MS / 1000)
+    assert timing.stream_end_s == pytest.approx(truth.ended - sent, abs=OFF_MS / 1000)
+    assert timing.max_chunk_gap_ms == pytest.approx(truth.gap_s * 1000, abs=OFF_MS)
+    assert timing.chunk_count == -(-truth.tokens // SCENES[scene].per_chunk)
+
+
+@pytest.mark.parametrize("scene", [name for name, scene in SCENES.items() if scene.usage == 1.0])
+def test_the_pace_is_that_of_tokens(ask: Ask, scene: str) -> None:
+    """(last - first) / (n - 1), with n as the server counts, however many came in one event."""
+    done, truth = ask(scene)
+    assert done.counts.completion_tokens == truth.tokens == 64
+    true_ms = (truth.last - truth.first) * 1000 / (truth.tokens - 1)
+    assert done.timing.itl_ms == pytest.approx(true_ms, abs=0.02 * true_ms + OFF_MS / 63)
+
+
+def test_a_role_is_a_first_event_and_no_first_token(ask: Ask) -> None:
+    """ttfr is what others call TTFT; ours waits for text."""
+    timing = ask("role first")[0].timing
+    assert timing.ttfr_ms is not None
+    assert timing.ttft_ms is not None
+    assert timing.ttfr_ms < 100 < 180 < timing.ttft_ms
+
+
+@pytest.mark.parametrize("scene", ["no usage", "usage too low"])
+def test_without_a_count_that_can_be_there_is_no_pace(ask: Ask, scene: str) -> None:
+    """None, or one token for 64 events: nobody counted, and nothing is made up."""
+    done, _ = ask(scene)
+    assert (done.counts.completion_tokens, done.timing.itl_ms) == (None, None)
+    assert done.text.count("word") == 64
+
+
+def test_a_count_too_high_is_the_servers_own(ask: Ask) -> None:
+    """It cannot be seen from outside: ITL says what follows from it, and no time is changed by it."""
+    done, truth = ask("usage doubled")
+    assert (done.counts.completion_tokens, done.counts.source) == (128, "server")
+    span_s = (done.timing.itl_ms or 0.0) * 127 / 1000
+    assert span_s == pytest.approx(truth.last - truth.first, abs=OFF_MS / 1000)
+
+
+def test_a_worker_that_computes_meanwhile_is_seen(ask: Ask) -> None:
+    """cpu_client_pct is this process's, all of its threads: a loop beside the request shows in it."""
+    from threading import Event, Thread
+
+    quiet = ask("plain")[0].timing.cpu_client_pct
+    over = Event()
+
+    def compute() -> None:
+        while not over.is_set():
+            sum(range(2000))
+
+    thread = Thread(target=compute)
+    thread.start()
+    busy = ask("plain")[0].timing.cpu_client_pct
+    over.set()
+    thread.join()
+    assert quiet is not None
+    assert busy is not None
+    assert quiet < 40 < busy - quiet
