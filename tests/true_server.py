@@ -43,6 +43,7 @@ class Scene:
 
 SCENES = {
     "plain": Scene(role=True, spread=0.2),
+    "short": Scene(ttft_s=0.1, tokens=16),
     "role first": Scene(role=True),
     "4 tokens a chunk": Scene(per_chunk=4),
     "reasoning first": Scene(thinking=32),

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from tasks.errors import InputError
 from tasks.report.collect import Row
 from tasks.report.columns import REQUEST
 from tasks.report.table import COLUMNS, to_cells, to_object
-from tasks.report.write import line, write_csv, write_requests_csv
+from tasks.report.write import check_outputs, grows, in_folder, line, write_csv, write_requests_csv, writer
 from tasks.work import Failure, Result
 
 
@@ -114,3 +115,23 @@ def test_every_column_is_explained() -> None:
     words: set[str] = {word for code in re.findall(r"`([^`]+)`", told) for word in re.findall(r"\w+", code)}
     entry: dict[str, Any] = to_object(hostile_row("x"))
     assert {*COLUMNS, *entry} - words == set()
+
+
+def test_parquet_without_pyarrow_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In one line, before anything is asked or written, with what to install."""
+    monkeypatch.setattr("tasks.report.parquet.find_spec", lambda name: None)
+    with pytest.raises(InputError) as refused:
+        check_outputs([tmp_path / "out.parquet"])
+    assert "\n" not in str(refused.value)
+    assert "llmq-fleet[parquet]" in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_a_name_that_says_more_is_that() -> None:
+    """requests.csv is one row a request, not the results; requests.jsonl does not grow as results land."""
+    assert writer(Path("out/requests.csv")) is write_requests_csv
+    assert writer(Path("out/results.csv")) is write_csv
+    assert (grows(Path("out/requests.jsonl")), grows(Path("out/answers.jsonl"))) == (False, True)
+    assert [path.name for path in in_folder(Path("out"))] == ["requests.csv", "requests.jsonl", "run.json"]

@@ -1,0 +1,112 @@
+"""One row a request, from a real run by a real worker: true times, every column, and how to repeat it."""
+
+import csv
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.report.columns import REQUEST
+from tests.e2e.room import Room
+from tests.true_server import true_server
+
+OFF_MS = 60.0  # two cores shared with others
+
+
+def requests(folder: Path) -> list[dict[str, str]]:
+    with (folder / "requests.csv").open(newline="") as file:
+        table = csv.DictReader(file)
+        assert tuple(table.fieldnames or ()) == REQUEST
+        return list(table)
+
+
+def seconds(row: dict[str, Any], first: str, then: str) -> float:
+    return (datetime.fromisoformat(row[then]) - datetime.fromisoformat(row[first])).total_seconds()
+
+
+def test_rows_are_true(room: Room) -> None:
+    """Each row's times are those that the server noted under the row's request id, four at a time, through
+    Celery and all; its moments are in order and as far apart as its durations say."""
+    with true_server() as server:
+        room.fleet({"truth": server.url}, truth={"models": ["short"], "slots": 4})
+        room.papers(6)
+        done = room.llmq("run", "papers", "-p", "Why?", "-p", "How?", "-o", "out/", "--name", "first")
+        assert done.returncode == 0, done.stderr
+        truths = server.truths
+    rows = requests(room.folder / "out")
+    assert len({row["request_id"] for row in rows}) == len(rows) == 12
+    for row in rows:
+        truth = truths[row["request_id"]]
+        assert float(row["ttft_ms"]) == pytest.approx((truth.first - truth.received) * 1000, abs=OFF_MS)
+        assert float(row["e2e_latency_s"]) == pytest.approx(truth.last - truth.received, abs=OFF_MS / 1000)
+        assert (row["completion_tokens"], row["chunk_count"]) == ("16", "16")
+        assert row["started_at"] < row["first_token_at"] < row["last_token_at"] <= row["finished_at"]
+        assert seconds(row, "started_at", "first_token_at") * 1000 == pytest.approx(
+            float(row["ttft_ms"]), abs=0.01
+        )
+        assert seconds(row, "enqueued_at", "started_at") >= float(row["queue_wait_s"]) - 0.1
+        assert (row["network_s"], row["server_total_s"]) == ("", "")
+        assert row["worker"].startswith("truth@")
+        assert (row["status"], row["http_status"], row["phase"]) == ("ok", "200", "measure")
+
+
+def test_a_run_says_how_to_repeat_it(room: Room) -> None:
+    """run.json has command, versions, prompts, papers, and the hosts as they were, long after their workers
+    ended; the rows have the same keys in both formats, and texts, addresses and keys are in none."""
+    sim = room.simulator("box", "ollama", service_s=0.05, slots=2)
+    room.fleet({"box": sim}, box={"api_key": "very-secret"})
+    folder = room.papers(3)
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.5\n")
+    done = room.llmq("run", "papers", "-p", "Why?", "--seed", "7", "-o", "out.json")
+    assert done.returncode == 1, done.stderr
+    written = room.llmq("results", "-o", "out/")
+    assert written.returncode == 0, written.stderr
+    said = json.loads((room.folder / "out" / "run.json").read_text())
+    assert said["command"][:3] == ["llmq", "run", "papers"]
+    assert said["llmq_version"]
+    assert said["python"].startswith("CPython 3.")
+    assert (said["config"]["seed"], said["config"]["prompts"][0]["template"]) == (7, "Why?")
+    assert [paper["file"] for paper in said["papers"]][1:] == [
+        "paper-000.txt",
+        "paper-001.txt",
+        "paper-002.txt",
+    ]
+    assert all(len(paper["paper_id"] or "") == 64 for paper in said["papers"][1:])
+    (host,) = said["hosts"]
+    assert (host["id"], host["engine"], host["engine_version"]) == ("box", "ollama", "0.30.0")
+    assert (host["simulated"], host["beside_engine"]) == (True, True)
+    assert (host["models"][0]["quantization"], len(host["models"][0]["digest"])) == ("Q4_K_M", 64)
+    assert host["worker"]["os"]
+    assert host["worker"]["arch"]
+    assert host["worker"]["cores"] >= 1
+    assert host["worker"]["ram_bytes"] > 1e8
+    lines = (room.folder / "out" / "requests.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [tuple(row) for row in rows] == [REQUEST] * 4
+    assert sorted(row["status"] for row in rows) == ["error", "ok", "ok", "ok"]
+    answered = next(row for row in rows if row["status"] == "ok")
+    assert answered["quantization"] == "Q4_K_M"
+    assert 0 <= answered["network_s"] < 0.05
+    assert 0 < answered["server_total_s"] < answered["stream_end_s"]
+    flat = requests(room.folder / "out")
+    assert [row["request_id"] for row in flat] == [row["request_id"] for row in rows]
+    everything = "".join(path.read_text() for path in (room.folder / "out").iterdir())
+    for secret in (sim.url.removeprefix("http://"), "very-secret", "Word0x1"):
+        assert secret not in everything
+
+
+def test_parquet_has_the_same_rows(room: Room) -> None:
+    """Typed columns: nulls stay nulls, whatever the first rows hold."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    sim = room.simulator("box", "openai", service_s=0.05)
+    room.fleet({"box": sim})
+    room.papers(2)
+    done = room.llmq("run", "papers", "-p", "Why?", "-o", "out.parquet", "-o", "out/")
+    assert done.returncode == 0, done.stderr
+    table = pq.read_table(room.folder / "out.parquet")
+    assert tuple(table.column_names) == REQUEST
+    rows = [json.loads(line) for line in (room.folder / "out" / "requests.jsonl").read_text().splitlines()]
+    assert table.to_pylist() == rows
+    assert str(table.schema.field("energy_j").type) == "double"
