@@ -52,7 +52,7 @@ SCENES = {
     "usage too low": Scene(usage=1 / 64),
     "usage doubled": Scene(usage=2.0),
     "not chunk-encoded": Scene(chunked=False),
-    "torn events": Scene(torn_s=0.008),
+    "torn events": Scene(gap_s=0.1, tokens=16, torn_s=0.06),
     "pause": Scene(pause_s=0.5),
 }
 

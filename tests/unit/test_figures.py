@@ -151,6 +151,7 @@ def test_a_result_read_back_from_a_file_keeps_what_it_had() -> None:
     """And nothing that belongs to the run it came from."""
     written = to_object(row(answered(COMPLETION)))["metrics"]
     read = kept_of(json.loads(json.dumps(written)))
+    assert COMPUTED & read.keys() == set()
     again = figures(replace(row(None), item_id="new-7-0"), Result("new-7-0", "box", 1, "yes", metrics=read))
     differ = {name for name in METRICS if again[name] != written[name]}
     assert differ == {"run_id", "request_id"}
