@@ -76,21 +76,20 @@ def _of_one(completion: Completion) -> dict[str, Any]:
 def _ends(completion: Completion) -> dict[str, Any]:
     """When the last of several requests ended, which the sums do not tell."""
     timing = completion.timing
-    return {
-        "last_token_at": stamp(timing.started_at, timing.e2e_s),
-        "finished_at": stamp(timing.started_at, timing.stream_end_s),
-    }
+    last, end = moments(timing.started_at, timing.e2e_s, timing.stream_end_s)
+    return {"last_token_at": last, "finished_at": end}
 
 
-def stamp(started_at: str, after_s: float | None) -> str | None:
-    """The moment that long after `started_at`, UTC, ISO 8601: one wall stamp, then the monotonic clock."""
-    if after_s is None:
-        return None
+def moments(started_at: str, *after_s: float | None) -> list[str | None]:
+    """The moments that long after `started_at`, UTC, ISO 8601: one wall stamp, then the monotonic clock."""
     try:
         begun = datetime.fromisoformat(started_at)
     except ValueError:
-        return None
-    return (begun + timedelta(seconds=after_s)).isoformat(timespec="microseconds")
+        return [None] * len(after_s)
+    return [
+        None if one is None else (begun + timedelta(seconds=one)).isoformat(timespec="microseconds")
+        for one in after_s
+    ]
 
 
 def _sum(parts: Sequence[Any], read: Callable[[Any], Any]) -> Any:

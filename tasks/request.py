@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from tasks.errors import InputError
 from tasks.intake.papers import Found, PaperFile, find_papers
@@ -62,10 +63,7 @@ def asked(
         max_concurrent=max_concurrent,
         priority=priority,
         layout=LAYOUT,
-        llmq=llmq_version(),
-        git=git_sha(),
-        python=python_version(),
-        command=_command(),
+        **submitter(),
     )
     return Asked(manifest, found.papers[:limit])
 
@@ -73,6 +71,12 @@ def asked(
 def preset_folders() -> list[Path]:
     """Where a user's own presets lie, nearest first."""
     return [Path("presets"), config_folder() / "presets"]
+
+
+def submitter() -> dict[str, Any]:
+    """What a Manifest says of the llmq that submits it."""
+    said = {"llmq": llmq_version(), "git": git_sha(), "python": python_version()}
+    return {**said, "command": _command()}
 
 
 def _command() -> tuple[str, ...]:

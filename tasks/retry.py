@@ -9,6 +9,7 @@ from itertools import islice
 from tasks.enqueue import enqueue
 from tasks.errors import InputError
 from tasks.ledger.ledger import Ledger
+from tasks.request import submitter as _submitter
 from tasks.runs import Runs
 from tasks.submit import Submitted
 from tasks.work import Bundle, Entry, Result, digest, item_id, queue_of
@@ -31,7 +32,7 @@ def retry(ledger: Ledger, run_id: str, error: str | None = None) -> Submitted:
             f"nothing to run again in run {run_id}: no item failed{of} (papers that could not be read: mend "
             "the files and submit them again)"
         )
-    manifest = replace(runs.manifest(run_id), run_id=uuid.uuid4().hex[:10])
+    manifest = replace(runs.manifest(run_id), run_id=uuid.uuid4().hex[:10], **_submitter())
     submitter = secrets.token_hex(8)
     new_id = ledger.create(manifest, digest("retry", run_id, error), submitter, fresh=False)
     whose, done = ledger.resume(new_id, submitter)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.measures import digits, stamp
+from tasks.measures import digits, moments
 from tasks.report.collect import Row
 from tasks.report.columns import COMPUTED, METRICS, OF_RESULT, REQUEST, SCHEMA_VERSION
 from tasks.work import Result
@@ -85,10 +85,9 @@ def _add_stamps(found: dict[str, Any], result: Result) -> None:
     started_at, ttft_ms = found["started_at"], found["ttft_ms"]
     if started_at is None or ttft_ms is None:
         return
-    found["first_token_at"] = stamp(started_at, ttft_ms / 1000)
-    if result.windows == 1:
-        found["last_token_at"] = stamp(started_at, found["e2e_latency_s"])
-        found["finished_at"] = stamp(started_at, found["stream_end_s"])
+    ends = (found["e2e_latency_s"], found["stream_end_s"]) if result.windows == 1 else ()
+    names = ("first_token_at", "last_token_at", "finished_at")
+    found |= dict(zip(names, moments(started_at, ttft_ms / 1000, *ends), strict=False))
 
 
 def _add_rates(found: dict[str, Any], kept: dict[str, Any]) -> None:

@@ -8,6 +8,9 @@ import requests
 
 from tests.llama.model import Recipe
 from tests.llama.server import LlamaServer, llama_running
+from worker_agent.completion import Request
+from worker_agent.engines import Call
+from worker_agent.engines.llama_cpp import LlamaCpp
 
 pytest_plugins = ["tests.llama.plugin"]
 pytestmark = pytest.mark.llama
@@ -88,3 +91,21 @@ def test_an_end_can_be_made_likely_and_a_key_required() -> None:
         url = server.url + "/v1/chat/completions"
         ended = requests.post(url, json=body, headers=header, timeout=60).json()
     assert ended["choices"][0]["finish_reason"] == "stop"
+
+
+def test_its_own_times_leave_the_way(llama_server: LlamaServer) -> None:
+    """Our times around the engine's: reading and writing are within what we saw, and little is left for a
+    way that is loopback, whether it reads a whole paper or finds it in the cache."""
+    engine = LlamaCpp(llama_server.url)
+    for cold in (True, False):
+        prompt = f"A new paper. {PAPER}" if cold else f"A new paper. {PAPER} Methods?"
+        done = engine.complete(Request(llama_server.model, prompt, max_tokens=12), Call())
+        timing, report = done.timing, done.report
+        assert timing.network_s is not None
+        assert timing.network_s < 0.25
+        assert report.prompt_eval_s is not None
+        assert report.eval_s is not None
+        assert timing.stream_end_s is not None
+        assert report.prompt_eval_s + report.eval_s <= timing.stream_end_s + 0.005
+        assert report.decode_tps == pytest.approx(12 / report.eval_s, rel=0.2)
+        assert done.counts.completion_tokens == 12
