@@ -183,10 +183,7 @@ class TrueServer:
 
     def _answer(self, exchange: _Exchange, head: bytes, body: bytes, received: float) -> None:
         if head.startswith(b"GET"):
-            page = json.dumps({name: asdict(truth) for name, truth in self.truths.items()}).encode()
-            exchange.sock.setblocking(True)
-            exchange.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(page) + page)
-            return self._close(exchange)
+            return self._show(exchange, head.split(b" ")[1].decode())
         name = _header(head, b"x-request-id")
         scene = SCENES[json.loads(body)["model"]]
         truth = self.truths[name] = Truth(received, scene.tokens)
@@ -195,6 +192,17 @@ class TrueServer:
         for after_s, kind, piece in pieces(scene, name):
             wire = b"%x\r\n%b\r\n" % (len(piece), piece) if scene.chunked else piece
             heapq.heappush(self._due, (received + after_s, next(self._order), exchange, truth, kind, wire))
+
+    def _show(self, exchange: _Exchange, path: str) -> None:
+        pages: dict[str, Any] = {
+            "/truth": {name: asdict(truth) for name, truth in self.truths.items()},
+            "/v1/models": {"data": [{"id": name} for name in SCENES]},
+        }
+        status = b"200 OK" if path in pages else b"404 Not Found"
+        page = json.dumps(pages.get(path, {})).encode()
+        exchange.sock.setblocking(True)
+        exchange.sock.sendall(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(page), page))
+        self._close(exchange)
 
     def _write_due(self) -> None:
         while self._due and self._due[0][0] <= clock():
