@@ -101,7 +101,7 @@ class Carrier:
     settings: Settings
     _scale: TokenScale = field(default_factory=TokenScale)
     _manifests: dict[str, Manifest] = field(default_factory=dict)
-    _signed: dict[str, None] = field(default_factory=dict)
+    _signed: set[str] = field(default_factory=set)
 
     def carry(self, held: Held, seat: Seat) -> str:
         """Do what this bundle needs. Never raises: a bundle that cannot be finished is due again."""
@@ -292,9 +292,9 @@ class Carrier:
         """The run knows that this host has part in it."""
         if run_id not in self._signed:
             self.ledger.patiently(lambda: sign(self.ledger.redis, run_id, self.live.record(), self.settings))
-            self._signed[run_id] = None
-            if len(self._signed) > MOST_MANIFESTS:
-                self._signed.pop(next(iter(self._signed)), None)
+            if len(self._signed) >= MOST_MANIFESTS:
+                self._signed.clear()
+            self._signed.add(run_id)
 
     def _after(self, turn: Turn, step: Step) -> "Turn | str":
         """The next item of the bundle, if there is one and it is still ours."""

@@ -84,7 +84,7 @@ class Truth:
 Piece = tuple[float, str, bytes]  # due after the request came, what it is, bytes of the body
 
 
-def pieces(scene: Scene, seed: str) -> Iterator[Piece]:
+def pieces(scene: Scene, seed: str, prompt_tokens: int) -> Iterator[Piece]:
     """The answer of a scene; the same seed, the same moments."""
     dice = random.Random(seed)
     slow = dice.uniform(1 - scene.spread, 1 + scene.spread)
@@ -103,7 +103,7 @@ def pieces(scene: Scene, seed: str) -> Iterator[Piece]:
     at += scene.late_s + scene.torn_s - scene.gap_s * slow * scene.per_chunk
     yield at, "finish", _event([{"delta": {}, "finish_reason": "stop"}])
     if scene.usage is not None:
-        counts = {"prompt_tokens": 11, "completion_tokens": round(scene.tokens * scene.usage)}
+        counts = {"prompt_tokens": prompt_tokens, "completion_tokens": round(scene.tokens * scene.usage)}
         yield at, "usage", _event([], usage=counts)
     yield at, "end", b"data: [DONE]\n\n"
 
@@ -189,7 +189,7 @@ class TrueServer:
         truth = self.truths[name] = Truth(received, scene.tokens)
         encoding = b"Transfer-Encoding: chunked\r\n" if scene.chunked else b""
         exchange.sock.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + encoding + b"\r\n")
-        for after_s, kind, piece in pieces(scene, name):
+        for after_s, kind, piece in pieces(scene, name, len(body) // 3):
             wire = b"%x\r\n%b\r\n" % (len(piece), piece) if scene.chunked else piece
             heapq.heappush(self._due, (received + after_s, next(self._order), exchange, truth, kind, wire))
 
