@@ -6,7 +6,22 @@ import sys
 
 import click
 
-from cli import cancel, doctor, presets, results, retry, run, simulate, status, submit, watch, worker
+from cli import (
+    cancel,
+    compare,
+    doctor,
+    history,
+    presets,
+    rank,
+    results,
+    retry,
+    run,
+    simulate,
+    status,
+    submit,
+    watch,
+    worker,
+)
 from cli.screen import echo
 from worker_agent.errors import LLMQError
 
@@ -39,7 +54,9 @@ def main() -> None:
     """
 
 
-for module in (run, submit, watch, status, results, retry, cancel, presets, worker, doctor, simulate):
+ANSWERING = (run, submit, watch, status, results, retry, cancel, presets, worker, doctor, simulate)
+MEASURING = (rank, compare, history)
+for module in (*ANSWERING, *MEASURING):
     for command in module.COMMANDS:
         main.add_command(command)
 

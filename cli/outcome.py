@@ -91,9 +91,12 @@ def write_outputs(work: "Session", run_id: str, outputs: Sequence[Path]) -> None
 
 def say_outcome(work: "Session", run_id: str, outputs: Sequence[Path], *, as_json: bool) -> int:
     """The end of a run on stdout. Returns the exit code: 0, or 1 with failed items."""
+    from cli.history import keep_in_history
     from tasks.report.collect import report
 
-    summary = report(work.runs, run_id).summary()
+    made = report(work.runs, run_id)
+    summary = made.summary()
+    keep_in_history(made, work.settings)
     if as_json:
         echo(json.dumps(summary | {"outputs": [str(path) for path in outputs]}))
     else:

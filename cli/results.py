@@ -27,6 +27,7 @@ def results(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bo
     llmq results -o results.json -o results.csv
     llmq results 3f9a --failed
     """
+    from cli.history import keep_in_history
     from tasks.lifetime import keep
     from tasks.report.collect import report
     from tasks.report.write import check_outputs, write, write_json
@@ -46,6 +47,7 @@ def results(ctx: click.Context, run: str, outputs: tuple[Path, ...], as_json: bo
         elif not outputs:
             (_print_failed if failed else _print)(rows())
         if made.status.ended:
+            keep_in_history(made, settings)
             keep(on.runs, made.manifest.run_id, int(settings.result_ttl_days * 86400))
 
 

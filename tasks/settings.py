@@ -35,6 +35,7 @@ class Settings:
     result_ttl_days: float = 30.0
     lease_s: float = 15.0
     log_level: str = "INFO"
+    history_url: str | None = field(default=None, repr=False)  # SQLAlchemy's; None: a file in `home`
 
 
 def read_settings(
@@ -194,4 +195,5 @@ _KINDS: dict[str, Callable[[object], object]] = {
     "result_ttl_days": _seconds_or_days,
     "lease_s": _lease,
     "log_level": _level,
+    "history_url": _text,
 }

@@ -104,10 +104,10 @@ def _failures(result: Result | None) -> list[list[str]]:
 
 
 def _cell(value: str | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else _tame(value)
+    return str(value).lower() if isinstance(value, bool) else tame(value)
 
 
-def _tame(text: str) -> str:
+def tame(text: str) -> str:
     """A text that stays in its cell: line ends of one kind, for a lone CR ends a row in some readers;
     no control characters, no formula, and nothing that UTF-8 cannot write."""
     if not text.isprintable():  # neither has such a text, and most are such

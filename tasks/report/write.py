@@ -40,7 +40,7 @@ def write(report: Report, rows: Callable[[], Iterable[Row]], path: Path) -> None
             with path.open("w", encoding="utf-8", newline="") as out:
                 fill(report, rows(), out)
             return
-        _replace(path, lambda part: _write_text(part, lambda out: fill(report, rows(), out)))
+        replace_file(path, lambda out: fill(report, rows(), out))
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror or error}; the results are kept, write them elsewhere "
@@ -61,6 +61,11 @@ def grows(path: Path) -> bool:
 def in_folder(folder: Path) -> tuple[Path, ...]:
     """The files that stand for a folder as output."""
     return tuple(folder / name for name in NAMED)
+
+
+def replace_file(path: Path, fill: Callable[[IO[str]], None]) -> None:
+    """What `fill` writes becomes the file, whole or not at all. Raises OSError."""
+    _replace(path, lambda part: _write_text(part, fill))
 
 
 def _replace(path: Path, fill: Callable[[Path], None]) -> None:

@@ -1,0 +1,97 @@
+"""`llmq compare`: is A better than B, and by how much."""
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import json_option
+from cli.screen import echo
+
+if TYPE_CHECKING:
+    from tasks.report.compare import Side
+    from tasks.report.rows import Source
+
+PART = re.compile(r"(?:(?P<run>.+?)/)?(?P<kind>host|model):(?P<id>.+)")
+
+
+@click.command(short_help="Is A better than B, and by how much?")
+@click.argument("a")
+@click.argument("b")
+@click.option("--run", "runs", multiple=True, metavar="RUN", help="Where hosts and models are looked up.")
+@click.option("--by", multiple=True, metavar="METRIC", help="As in `llmq rank`. Repeatable.")
+@click.option("--slo", "slos", multiple=True, metavar="LIMITS", help="For goodput: ttft=500ms,e2e=10s")
+@json_option
+def compare(
+    a: str, b: str, runs: tuple[str, ...], by: tuple[str, ...], slos: tuple[str, ...], as_json: bool
+) -> None:
+    """Compare two hosts (host:ID) or models (model:NAME) of a run (--run, default: the latest), or two runs,
+    or parts of them (RUN/host:ID). A run may also be a results file.
+
+    Where both answered the same papers and prompts, these are compared pair by pair; that finds smaller
+    differences, and no host is blamed for long papers. Where no difference is found, the answer says how
+    large one would have been.
+
+    \b
+    llmq compare host:mac-1 host:mac-2
+    llmq compare 3f9a 77b0 --by ttft
+    llmq compare old.json/host:pi latest/host:pi --by tps --json
+    """
+    from cli.rank import sources
+    from tasks.report.compare import COMPARED
+    from tasks.report.compare import compare as compare_sides
+    from tasks.report.limits import read_limits
+    from tasks.report.metric import METRICS, find_metric
+    from tasks.report.rank import resolve
+
+    limits = read_limits(slos)
+    for word in by:
+        if find_metric(word).per_second == "good" and not limits:
+            raise click.UsageError(
+                "goodput counts answers within limits; say which: --slo ttft=500ms,e2e=10s"
+            )
+    wanted = {word: _parts(word, runs) for word in (a, b)}
+    with sources(run for named, _, _ in wanted.values() for run in named) as found:
+        still_open = {one.run for one in found.values() if not one.ended}
+        sides = [_side(word, *wanted[word], found) for word in (a, b)]
+    samples = [side.sample for side in sides]
+    metrics = [resolve(word, samples) for word in by] or [METRICS[name] for name in COMPARED]
+    made = [one for metric in metrics for one in compare_sides(sides[0], sides[1], metric, limits)]
+    made = [one for one in made if by or one.n_a or one.n_b]
+    said = [f"run {run} is still going: this is what it has so far" for run in sorted(still_open)]
+    if as_json:
+        echo(json.dumps({"comparisons": [one.to_object() for one in made], "notes": said}))
+        return
+    for one in made:
+        echo(one.sentence())
+    for note in dict.fromkeys([one.note for one in made if one.note] + said):
+        echo(f"note: {note}")
+
+
+def _parts(word: str, runs: tuple[str, ...]) -> tuple[tuple[str, ...], str | None, str | None]:
+    """The runs a side is looked for in, `host` or `model`, and which."""
+    match = PART.fullmatch(word)
+    if not match:
+        return (word,), None, None
+    return ((match["run"],) if match["run"] else runs or ("latest",)), match["kind"], match["id"]
+
+
+def _side(
+    word: str, runs: tuple[str, ...], kind: str | None, wanted: str | None, found: "dict[str, Source]"
+) -> "Side":
+    from tasks.errors import InputError
+    from tasks.report.compare import Side
+    from tasks.report.sample import Cell, gather, merge
+
+    gathered = gather(pair for run in runs for pair in found[run])
+    kept = [one for one in gathered.samples if kind is None or getattr(one.cell, kind) == wanted]
+    if not any(one.requests for one in kept):
+        known = sorted({str(getattr(one.cell, kind or "host")) for one in gathered.samples if one.requests})
+        there = f"; there are {kind or 'host'}s {', '.join(known)}" if known else ""
+        raise InputError(f"{word}: no answer to compare{there}")
+    simulated = all(one.cell.simulated for one in kept if one.requests)
+    return Side(wanted or word, merge(kept, Cell(host=wanted or word, simulated=simulated)))
+
+
+COMMANDS = (compare,)

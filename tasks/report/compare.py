@@ -1,0 +1,199 @@
+"""Is A better than B, by how much, and if nothing is found: what would have been? Pure."""
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from tasks.report.metric import Metric
+from tasks.report.rank import Limits, rate_of
+from tasks.report.sample import FIRST, Request, Sample
+from tasks.report.stats import LEAST_N, Difference, of_medians, of_pairs, of_rates
+
+COMPARED = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two things that are compared, under the name a person gave it."""
+
+    name: str
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`a` and `b`: the medians (or rates) of `n_a` and `n_b` values; `pairs`: questions that both answered,
+    where those were compared. Without `difference`, `reason` says why. `note`: what to bear in mind."""
+
+    metric: Metric
+    apart: str | None
+    names: tuple[str, str]
+    n_a: int
+    n_b: int
+    a: float | None
+    b: float | None
+    pairs: int | None = None
+    difference: Difference | None = None
+    reason: str | None = None
+    note: str | None = None
+
+    def to_object(self) -> dict[str, Any]:
+        """For JSON; `ratio` is a / b."""
+        found = self.difference
+        return {
+            "metric": self.metric.name,
+            "unit": self.metric.unit,
+            "direction": self.metric.direction,
+            "apart": self.apart,
+            "a": {"name": self.names[0], "n": self.n_a, "value": self.a},
+            "b": {"name": self.names[1], "n": self.n_b, "value": self.b},
+            "pairs": self.pairs,
+            "found": found.found if found else None,
+            "difference": asdict(found) if found else None,
+            "sentence": self.sentence(),
+            "note": self.note,
+        }
+
+    def sentence(self) -> str:
+        """What a person wants to know, in one line."""
+        first, second = self.names
+        about = self.metric.title + (f", {self.apart} prompts" if self.metric.apart == "prompt" else "")
+        n = f"n = {self.n_a} and {self.n_b}"
+        n += f", {self.pairs} pairs" if self.pairs else ""
+        if self.difference is None:
+            return f"{about}: {first} and {second} cannot be compared: {self.reason} ({n})"
+        found = self.difference
+        if not found.found:
+            least = _percent(_gain(found.findable, self.metric))
+            return (
+                f"{about}: no difference found between {first} and {second}; with these n ({n}) one of "
+                f"{least} would have been, in 8 of 10 cases"
+            )
+        if (found.ratio < 1) != (self.metric.direction == "lower"):
+            first, second = second, first
+            found = Difference(1 / found.ratio, 1 / found.high, 1 / found.low, found.method, found.findable)
+        gains = [_gain(ratio, self.metric) for ratio in (found.ratio, found.low, found.high)]
+        by = self.metric.better.format(by=_percent(gains[0]))
+        low, high = sorted(gains[1:])
+        return f"{about}: {first} {by} than {second} (95 %: {_bare(low)}-{_percent(high)}; {n})"
+
+
+def compare(
+    a: Side, b: Side, metric: Metric, limits: Limits | None = None, seed: int = 1
+) -> list[Comparison]:
+    """A comparison for each group of values that is kept apart and that one of them has."""
+    requests = [*a.sample.requests, *b.sample.requests]
+    groups = sorted(
+        {r.apart(metric.apart) for r in requests}, key=lambda group: (group != FIRST, group or "")
+    )
+    made = [_compare(a, b, metric, group, limits or {}, seed) for group in groups]
+    known = [one for one in made if one.n_a or one.n_b]
+    return known or [
+        Comparison(metric, None, (a.name, b.name), 0, 0, None, None, reason="nobody has the figure")
+    ]
+
+
+def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits, seed: int) -> Comparison:
+    names = (a.name, b.name)
+    own = [[r for r in side.sample.requests if r.apart(metric.apart) == group] for side in (a, b)]
+    if metric.per_second:
+        return _compare_rates(metric, names, own[0], own[1], limits)
+    left, right = ([r for r in requests if _usable(r, metric)] for requests in own)
+    values = [[r.value(metric.name) for r in requests] for requests in (left, right)]
+    n_a, n_b = len(left), len(right)
+    middles = [median(one) if one else None for one in values]
+    head = (metric, group, names, n_a, n_b, middles[0], middles[1])
+    if min(n_a, n_b) < LEAST_N:
+        return Comparison(*head, reason=f"each needs {LEAST_N} answers that have the figure")
+    if a.sample.cell.simulated != b.sample.cell.simulated:
+        return Comparison(*head, reason="one of them is simulated")
+    pairs = _pairs(left, right, metric)
+    note = _note(left, right)
+    if len(pairs) >= LEAST_N:
+        quotients = of_pairs(
+            [one for one, _, _ in pairs],
+            [two for _, two, _ in pairs],
+            seed,
+            _groups([p for _, _, p in pairs]),
+        )
+        return Comparison(*head, pairs=len(pairs), difference=quotients)
+    if {r.question for r in left} == {r.question for r in right}:
+        return Comparison(*head, difference=of_medians(values[0], values[1], seed))
+    papers = [[r.paper or r.question for r in requests] for requests in (left, right)]
+    fewest = min(len(set(one)) for one in papers)
+    if fewest < LEAST_N:
+        return Comparison(
+            *head, reason=f"answers of {fewest} papers; where papers differ, {LEAST_N} are needed"
+        )
+    groups = (papers[0], papers[1]) if _repeat(papers) else None
+    return Comparison(*head, difference=of_medians(values[0], values[1], seed, groups), note=note)
+
+
+def _repeat(papers: list[list[str]]) -> bool:
+    return any(len(set(one)) < len(one) for one in papers)
+
+
+def _compare_rates(
+    metric: Metric, names: tuple[str, str], left: Sequence[Request], right: Sequence[Request], limits: Limits
+) -> Comparison:
+    a, b = (rate_of(requests, metric, limits) for requests in (left, right))
+    head = (metric, None, names, a.n, b.n, a.value, b.value)
+    if min(a.n, b.n) < LEAST_N:
+        return Comparison(*head, reason=f"each needs {LEAST_N} answers that have the figure")
+    if not (a.value and b.value):
+        return Comparison(*head, reason="a rate of 0 has no quotient")
+    return Comparison(*head, difference=of_rates(a.blocks, b.blocks))
+
+
+def _usable(request: Request, metric: Metric) -> bool:
+    value = request.value(metric.name)
+    return value > 0 and (request.counted or not metric.counted)  # NaN is not above 0
+
+
+def _pairs(left: list[Request], right: list[Request], metric: Metric) -> list[tuple[float, float, str]]:
+    """(a, b, paper) of each question that both answered, if those are most of what they did; repeats as their
+    median."""
+    sides: list[dict[str, list[float]]] = [{}, {}]
+    papers: dict[str, str] = {}
+    for side, requests in zip(sides, (left, right), strict=True):
+        for r in requests:
+            side.setdefault(r.question, []).append(r.value(metric.name))
+            papers[r.question] = r.paper or r.question
+    shared = [question for question in sides[0] if question in sides[1]]
+    if 2 * len(shared) < max(map(len, sides)):
+        return []
+    return [(median(sides[0][q]), median(sides[1][q]), papers[q]) for q in shared]
+
+
+def _groups(papers: list[str]) -> list[Hashable] | None:
+    """Answers of one paper are drawn together, where there are enough papers and they repeat."""
+    several = len(set(papers))
+    return list(papers) if LEAST_N <= several < len(papers) else None
+
+
+def _note(left: list[Request], right: list[Request]) -> str:
+    lengths = [
+        [r.prompt_tokens for r in requests if not math.isnan(r.prompt_tokens)] for requests in (left, right)
+    ]
+    said = "they answered different papers"
+    if all(lengths):
+        said += f" (median prompt {median(lengths[0]):.0f} and {median(lengths[1]):.0f} tokens)"
+    return said + "; two runs over the same papers compare better"
+
+
+def _gain(ratio: float, metric: Metric) -> float:
+    """How much better: a share of the worse one's value."""
+    if metric.direction == "lower":
+        return 1 - (1 / ratio if ratio > 1 else ratio)
+    return (ratio if ratio > 1 else 1 / ratio) - 1
+
+
+def _percent(share: float) -> str:
+    return f"{_bare(share)} %"
+
+
+def _bare(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.0f}" if abs(percent) >= 9.95 else f"{percent:.1f}"

@@ -1,0 +1,98 @@
+"""From a run that has ended to its place in the history, and from the history to a ranking of many runs."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tasks.errors import InputError
+from tasks.report.collect import Report
+from tasks.report.history import Filter, History, history
+from tasks.report.metric import METRICS
+from tasks.report.rank import Entry, Ranking, in_order, summary_rows
+from tasks.report.rows import Source, source_of
+from tasks.report.sample import Cell, gather
+from tasks.report.stats import LEAST_N, of_mean
+from tasks.settings import Settings
+
+LEAST_RUNS = 2
+
+
+def file_run(report: Report, settings: Settings) -> bool:
+    """File an ended run, unless it is filed already. True: it is now."""
+    if not report.status.ended:
+        return False
+    with history(settings) as kept:
+        return file_source(kept, source_of(report), "run")
+
+
+def file_source(kept: History, source: Source, origin: str) -> bool:
+    """File a run or a results file. False: it was there before."""
+    if kept.knows(source.run):
+        return False
+    head = {name: value for name, value in source.head.items() if name != "prompts_used"}
+    ended_ms = source.report.status.ended_ms if source.report else None
+    if ended_ms:
+        head["ended_at"] = datetime.fromtimestamp(ended_ms / 1000, UTC).isoformat()
+    return kept.file(source.run, head, summary_rows(gather(source).samples), origin)
+
+
+def since(text: str, now: datetime | None = None) -> str:
+    """`2026-01-31`, `2026-01-31T12:00`, or `7d`, `12h`: the moment in UTC. Raises InputError."""
+    now = now or datetime.now(UTC)
+    try:
+        if text[-1:] in {"d", "h"}:
+            back = timedelta(**{"days" if text[-1] == "d" else "hours": float(text[:-1])})
+            return (now - back).isoformat(timespec="seconds")
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        raise InputError(f"--since {text!r}: expected a date as 2026-01-31, or 7d, or 12h") from None
+
+
+def rankings_of_runs(kept: History, metric_name: str, wanted: Filter) -> list[Ranking]:
+    """The cells of many runs, each run one value (its median, or rate): Student's t between runs."""
+    metric = METRICS[metric_name]
+    figures = [row for row in kept.figures(wanted, [metric.name]) if row["n"] >= LEAST_N]
+    groups = sorted({str(row["apart"]) for row in figures}, key=lambda group: (group != "first", group))
+    return [
+        Ranking(
+            metric,
+            group or None,
+            in_order(_entries([row for row in figures if row["apart"] == group]), metric),
+            same_questions=False,
+            notes=(
+                "each run counts as one value (its median); the interval is Student's t between runs",
+                "whether they asked the same is not known",
+            ),
+        )
+        for group in groups
+    ]
+
+
+def _entries(figures: Sequence[dict[str, Any]]) -> Iterable[Entry]:
+    cells: dict[Cell, list[dict[str, Any]]] = {}
+    for row in figures:
+        cell = Cell(row["host"], row["model"], row["concurrency"], row["pair_id"], bool(row["simulated"]))
+        cells.setdefault(cell, []).append(row)
+    real = any(not cell.simulated for cell in cells)
+    for cell, rows in cells.items():
+        values = [row["mean"] if row["p50"] is None else row["p50"] for row in rows]
+        reason = f"{len(rows)} of the {LEAST_RUNS} runs that a rank needs" if len(rows) < LEAST_RUNS else None
+        if cell.simulated and real:
+            reason = "simulated, and others are not"
+        failed = sum(row["failed"] or 0 for row in rows)
+        answers = sum(row["n"] for row in rows)
+        yield Entry(
+            cell,
+            sum(values) / len(values),
+            of_mean(values, f"mean of {len(rows)} runs' values, t"),
+            answers,
+            None,
+            Counter({"failed": failed}) if failed else Counter(),
+            failed / (failed + answers),
+            sum(row["cut"] or 0 for row in rows),
+            Counter(),
+            None,
+            frozenset(),
+            reason=reason,
+        )

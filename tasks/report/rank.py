@@ -1,0 +1,332 @@
+"""Who is better at what, and who cannot be told apart. Pure: samples in, rankings and summary rows out."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tasks.errors import InputError
+from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
+from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
+from tasks.report.stats import LEAST_N, Interval, Summary, of_mean, quantile, summarize
+
+BLOCKS = 10  # that a run is cut into, for the interval of a rate
+ALIKE = 0.1  # medians of prompt tokens nearer than this count as papers of one length
+SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps")
+
+Limits = Mapping[str, float]  # metric -> the most it may be, in its unit
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A cell in a ranking. `value` is what it is ranked by: a median, or a rate. Without `rank`, `reason`
+    says why. `questions`: paper and prompt of what it answered."""
+
+    cell: Cell
+    value: float | None
+    interval: Interval | None
+    n: int
+    summary: Summary | None
+    failed: Counter[str]
+    error_rate: float | None
+    cut: int
+    aside: Counter[str]
+    prompt_tokens: float | None
+    questions: frozenset[str] = field(repr=False)
+    rank: int | None = None
+    reason: str | None = None
+
+    @property
+    def ranked(self) -> bool:
+        return self.reason is None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Entries of one metric that may be ranked against each other, best first; `apart`: what they have in
+    common that others have not. `same_questions`: all of them answered the same."""
+
+    metric: Metric
+    apart: str | None
+    entries: tuple[Entry, ...]
+    same_questions: bool
+    notes: tuple[str, ...]
+
+
+def resolve(word: str, samples: Sequence[Sample]) -> Metric:
+    """The metric a person means; `memory` is whichever is known of most answers. Raises InputError."""
+    if word != "memory":
+        return find_metric(word)
+    known = {name: sum(not math.isnan(r.value(name)) for s in samples for r in s.requests) for name in MEMORY}
+    return METRICS[max(known, key=lambda name: known[name])]
+
+
+def rankings(samples: Sequence[Sample], metric: Metric, limits: Limits | None = None) -> list[Ranking]:
+    """One ranking for each group that is kept apart; none where nobody has the figure."""
+    if metric.per_second == "good" and not limits:
+        raise InputError("goodput counts answers within limits; say which: --slo ttft=500ms,e2e=10s")
+    groups = sorted({r.apart(metric.apart) or "" for s in samples for r in s.requests}, key=_first_first)
+    made = (_ranking(samples, metric, group or None, limits or {}) for group in groups)
+    return [ranking for ranking in made if any(entry.n for entry in ranking.entries)]
+
+
+def summary_rows(samples: Sequence[Sample], limits: Limits | None = None) -> list[dict[str, Any]]:
+    """The rows of summary.csv: one for each cell, metric and what is kept apart."""
+    metrics = [metric for metric in METRICS.values() if metric.per_second != "good" or limits]
+    return [
+        summary_row(ranking.metric, ranking.apart, entry)
+        for metric in metrics
+        for ranking in rankings(samples, metric, limits)
+        for entry in ranking.entries
+        if entry.n
+    ]
+
+
+def summary_row(metric: Metric, apart: str | None, entry: Entry) -> dict[str, Any]:
+    """An entry as one flat row; unknown is None."""
+    cell, summary, interval = entry.cell, entry.summary, entry.interval
+    return {
+        "host": cell.host,
+        "model": cell.model,
+        "concurrency": cell.concurrency,
+        "pair_id": cell.pair,
+        "simulated": cell.simulated,
+        "metric": metric.name,
+        "apart": apart,
+        "unit": metric.unit,
+        "direction": metric.direction,
+        "n": entry.n,
+        "effective_n": round(summary.effective_n, 1) if summary else entry.n,
+        "mean": summary.mean if summary else entry.value,
+        "std": summary.std if summary else None,
+        "p50": summary.p50 if summary else None,
+        "p90": summary.p90 if summary else None,
+        "p95": summary.p95 if summary else None,
+        "p99": summary.p99 if summary else None,
+        "ci_low": interval.low if interval else None,
+        "ci_high": interval.high if interval else None,
+        "ci_method": interval.method if interval else None,
+        "failed": sum(entry.failed.values()),
+        "error_rate": entry.error_rate,
+        "cut": entry.cut,
+    }
+
+
+def ranking_object(ranking: Ranking) -> dict[str, Any]:
+    """A ranking for ranking.json: everything of the rows, with rank, ties and reasons."""
+    metric = ranking.metric
+    shared = Counter(entry.rank for entry in ranking.entries if entry.rank)
+    return {
+        "metric": metric.name,
+        "title": metric.title,
+        "unit": metric.unit,
+        "direction": metric.direction,
+        "apart": ranking.apart,
+        "same_questions": ranking.same_questions,
+        "notes": list(ranking.notes),
+        "entries": [
+            {"name": entry.cell.name, "rank": entry.rank, "tied": bool(entry.rank and shared[entry.rank] > 1)}
+            | {"reason": entry.reason, "value": entry.value}
+            | summary_row(metric, ranking.apart, entry)
+            | {
+                "failures": dict(entry.failed),
+                "set_aside": dict(entry.aside),
+                "prompt_tokens_p50": entry.prompt_tokens,
+            }
+            for entry in ranking.entries
+        ],
+    }
+
+
+def remarks(gathered: Gathered, *, open_runs: Iterable[str] = ()) -> list[str]:
+    """What a reader must know beside the tables: what is not in them, and why."""
+    said = [f"run {run} is still going: this is what it has so far" for run in open_runs]
+    if gathered.nowhere:
+        said.append(f"failed before any host had them: {counted(gathered.nowhere)}")
+    aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
+    if aside:
+        said.append(f"set aside, no measurements: {counted(aside)}")
+    if cut := [f"{sample.cell.name} {sample.cut}" for sample in gathered.samples if sample.cut]:
+        said.append(f"cut at --max-tokens, and counted as they are: {', '.join(cut)}")
+    return said
+
+
+def counted(reasons: Mapping[str, int]) -> str:
+    """`3 timeout, 1 overloaded`"""
+    return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda one: -one[1]))
+
+
+def places(entries: Sequence[Entry], direction: str) -> list[int | None]:
+    """The rank of each: 1 + how many have an interval wholly on the better side of its own (Chatbot Arena's
+    rule); who cannot be told apart shares one."""
+    known = [
+        (entry.interval.low, entry.interval.high) for entry in entries if entry.ranked and entry.interval
+    ]
+    ranks: list[int | None] = []
+    for entry in entries:
+        if not (entry.ranked and entry.interval):
+            ranks.append(None)
+        elif direction == "lower":
+            ranks.append(1 + sum(high < entry.interval.low for _, high in known))
+        else:
+            ranks.append(1 + sum(low > entry.interval.high for low, _ in known))
+    return ranks
+
+
+def in_order(entries: Iterable[Entry], metric: Metric) -> tuple[Entry, ...]:
+    """With their ranks, best first, those without a rank last."""
+    listed = list(entries)
+    sign = 1 if metric.direction == "lower" else -1
+    ranked = [
+        replace(one, rank=rank) for one, rank in zip(listed, places(listed, metric.direction), strict=True)
+    ]
+    return tuple(
+        sorted(ranked, key=lambda one: (one.rank or math.inf, sign * (one.value or 0.0), one.cell.name))
+    )
+
+
+def _ranking(samples: Sequence[Sample], metric: Metric, group: str | None, limits: Limits) -> Ranking:
+    kept = [(sample, [r for r in sample.requests if r.apart(metric.apart) == group]) for sample in samples]
+    same = len({frozenset(r.question for r in requests) for _, requests in kept if requests}) <= 1
+    real = any(requests and not sample.cell.simulated for sample, requests in kept)
+    entries = in_order(
+        (_entry(sample, requests, metric, limits, same=same, real=real) for sample, requests in kept), metric
+    )
+    return Ranking(metric, group, entries, same, tuple(_notes(metric, group, entries, samples, same=same)))
+
+
+def _entry(
+    sample: Sample, requests: list[Request], metric: Metric, limits: Limits, *, same: bool, real: bool
+) -> Entry:
+    """Papers that differ between entries are part of chance, hence `groups`; the same for all are not."""
+    summary = None
+    if metric.per_second:
+        rate = rate_of(requests, metric, limits)
+        n, value, interval = rate.n, rate.value, _around(rate)
+    else:
+        usable = [
+            r for r in requests if not math.isnan(r.value(metric.name)) and (r.counted or not metric.counted)
+        ]
+        groups = None if same else [r.paper or r.question for r in usable]
+        summary = summarize([r.value(metric.name) for r in usable], groups) if usable else None
+        n, value = len(usable), summary.p50 if summary else None
+        interval = summary.interval if summary else None
+    tokens = sorted(r.prompt_tokens for r in requests if not math.isnan(r.prompt_tokens))
+    return Entry(
+        sample.cell,
+        value,
+        interval,
+        n,
+        summary,
+        sample.failed,
+        sample.error_rate,
+        sample.cut,
+        sample.aside,
+        quantile(tokens, 0.5) if tokens else None,
+        frozenset(r.question for r in requests),
+        reason=_no_rank(sample, requests, metric, n, interval, real=real),
+    )
+
+
+def _no_rank(
+    sample: Sample, requests: list[Request], metric: Metric, n: int, interval: Interval | None, *, real: bool
+) -> str | None:
+    if not requests:
+        return "no answer"
+    if n == 0 and metric.counted and not any(r.counted for r in requests):
+        return "its tokens are not counted, at most estimated"
+    if n == 0:
+        return "the figure is not known"
+    if n < LEAST_N:
+        return f"{n} of the {LEAST_N} answers that a rank needs"
+    if interval is None:
+        papers = len({r.paper or r.question for r in requests})
+        return f"its {n} answers are of {papers} papers, too few for an interval"
+    return "simulated, and others are not" if sample.cell.simulated and real else None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many of `n` answers (or their tokens) a second; `blocks`: the same in equal parts of each run."""
+
+    n: int
+    value: float | None = None
+    blocks: tuple[float, ...] = ()
+
+
+def rate_of(requests: Sequence[Request], metric: Metric, limits: Limits) -> Rate:
+    """From a run's first request to its last answer; several runs one after the other."""
+    timed = [r for r in requests if not math.isnan(r.finished_s)]
+    if metric.per_second == "tokens":
+        timed = [r for r in timed if r.counted and not math.isnan(r.tokens)]
+    blocks: list[float] = []
+    total = span_s = 0.0
+    for run in sorted({r.run for r in timed}):
+        own = [r for r in timed if r.run == run]
+        start_s = min(r.started_s for r in own)
+        length_s = max(r.finished_s for r in own) - start_s
+        if length_s <= 0:
+            continue
+        parts = [0.0] * BLOCKS
+        for r in own:
+            part = int((r.finished_s - start_s) / length_s * BLOCKS)
+            parts[min(part, BLOCKS - 1)] += _weight(r, metric, limits)
+        blocks += [part * BLOCKS / length_s for part in parts]
+        total, span_s = total + sum(parts), span_s + length_s
+    return Rate(len(timed), total / span_s, tuple(blocks)) if span_s else Rate(0)
+
+
+def _around(rate: Rate) -> Interval | None:
+    """By batch means: Student's t over the blocks, around the rate of the whole."""
+    t = of_mean(rate.blocks, "rate, batch means, t")
+    if t is None or rate.value is None:
+        return None
+    half = (t.high - t.low) / 2
+    return Interval(max(rate.value - half, 0.0), rate.value + half, t.method)
+
+
+def _weight(request: Request, metric: Metric, limits: Limits) -> float:
+    if metric.per_second == "tokens":
+        return request.tokens
+    if metric.per_second == "good":  # an unknown figure keeps no limit
+        return float(all(request.value(name) <= most for name, most in limits.items()))
+    return 1.0
+
+
+def _notes(
+    metric: Metric, group: str | None, entries: Sequence[Entry], samples: Sequence[Sample], *, same: bool
+) -> Iterable[str]:
+    several = [entry for entry in entries if entry.n]
+    if metric.apart == "prompt":
+        yield {
+            FIRST: "prompts that had to be read: the first of each paper on its host",
+            CACHED: "prompts whose paper the engine had read before: not comparable with first ones",
+        }[group or FIRST]
+    elif metric.apart and group:
+        yield f"as measured by {group}"
+    if len(several) > 1:
+        yield _what_was_asked(several, same=same)
+    if mixed := [s.cell.name for s in samples if (len(s.models) > 1 or len(s.hosts) > 1) and s.requests]:
+        yield f"taken together although models or hosts differ: {', '.join(mixed)}"
+    if metric.per_second:
+        yield "from each one's first request to its last answer; idle time in between counts"
+
+
+def _what_was_asked(entries: Sequence[Entry], *, same: bool) -> str:
+    if same:
+        return f"all answered the same {len(entries[0].questions)} questions (paper x prompt)"
+    shared = frozenset.intersection(*(entry.questions for entry in entries))
+    every = frozenset.union(*(entry.questions for entry in entries))
+    lengths = [entry.prompt_tokens for entry in entries if entry.prompt_tokens]
+    said = f"they answered different papers ({len(shared)} of {len(every)} questions in common)"
+    if lengths and max(lengths) > (1 + ALIKE) * min(lengths):
+        return (
+            f"{said}, and not of one length (median prompt {min(lengths):.0f} to {max(lengths):.0f} tokens): "
+            "part of a difference may be the papers'"
+        )
+    return f"{said}; that papers differ is in the intervals"
+
+
+def _first_first(group: str) -> tuple[bool, str]:
+    return group != FIRST, group

@@ -1,0 +1,275 @@
+"""From the rows of results to samples: one per host x model x concurrency x pair, first and cached prompts
+told apart, and everything that is no measurement counted by its reason. Pure; knows neither Redis nor files.
+
+A row is one entry of results.json with its `metrics` beside the other keys; what it lacks is unknown."""
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from tasks.report.metric import VALUES
+
+Row = Mapping[str, Any]
+
+CACHED_SHARE = 0.5  # of a prompt's tokens from the cache: it was not read anew
+FIRST, CACHED = "first", "cached"
+UNCOUNTED = ("estimate", "none")
+PLACE = {metric.name: number for number, metric in enumerate(VALUES)}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """What is ranked; None where it is taken together, or does not apply."""
+
+    host: str | None = None
+    model: str | None = None
+    concurrency: int | None = None
+    pair: str | None = None
+    simulated: bool = False
+
+    @property
+    def name(self) -> str:
+        """`mac-1 · sim-8b · 4 at a time`"""
+        parts = [self.pair or self.host, None if self.pair else self.model]
+        parts += [f"{self.concurrency} at a time"] if self.concurrency else []
+        parts += ["simulated"] if self.simulated else []
+        return " · ".join(part for part in parts if part) or "all"
+
+
+@dataclass(slots=True)
+class Request:
+    """One measured answer. `values` in the order of VALUES, NaN where unknown."""
+
+    run: str
+    place: str  # host and model
+    question: str  # paper and prompt
+    paper: str | None
+    started_s: float  # by its host's clock, NaN where unknown
+    finished_s: float
+    tokens: float
+    prompt_tokens: float
+    counted: bool
+    values: "array[float]"
+    sources: tuple[str | None, str | None]  # of memory and energy
+    prompt: str | None = None  # FIRST or CACHED
+
+    def value(self, name: str) -> float:
+        return self.values[PLACE[name]]
+
+    def apart(self, column: str | None) -> str | None:
+        """What its values must be told apart by, for a metric's `apart`."""
+        if column is None:
+            return None
+        return self.prompt if column == "prompt" else self.sources[column == "energy_source"]
+
+
+@dataclass(slots=True)
+class Sample:
+    """What is known of a cell. `failed`: tries that failed there, by type; `aside`: answers that are no
+    measurement, by reason. `cut` answers are among the requests, and said."""
+
+    cell: Cell
+    requests: list[Request] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+    aside: Counter[str] = field(default_factory=Counter)
+    cut: int = 0
+    models: set[str] = field(default_factory=set)
+    hosts: set[str] = field(default_factory=set)
+
+    @property
+    def error_rate(self) -> float | None:
+        """Failed tries over all tries."""
+        failed = sum(self.failed.values())
+        tries = failed + len(self.requests)
+        return failed / tries if tries else None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Everything the rows said. `nowhere`: items that failed on no host, by type; `open`: not ended yet."""
+
+    samples: list[Sample]
+    nowhere: Counter[str]
+    open: int
+    answered: int
+
+
+def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
+    """Samples of (run id, row) pairs. `per`: `host` or `model` takes the other together, `pair` both; None:
+    host x model. The concurrency keeps entries apart always."""
+    found: dict[Cell, Sample] = {}
+    nowhere: Counter[str] = Counter()
+    still_open = answered = 0
+    for run, row in rows:
+        if row.get("success") is None:
+            still_open += 1
+            continue
+        answered += bool(row["success"])
+        _take_failures(row, found, nowhere, per)
+        if row["success"]:
+            _take_answer(run, row, found, per)
+    samples = _with_strays(found)
+    for sample in samples:
+        _tell_prompts_apart(sample.requests)
+    return Gathered(samples, nowhere, still_open, answered)
+
+
+def merge(samples: Sequence[Sample], cell: Cell) -> Sample:
+    """Several samples as one."""
+    merged = Sample(cell)
+    for sample in samples:
+        merged.requests += sample.requests
+        merged.failed += sample.failed
+        merged.aside += sample.aside
+        merged.cut += sample.cut
+        merged.models |= sample.models
+        merged.hosts |= sample.hosts
+    return merged
+
+
+def _cell(row: Row, per: str | None, host: str | None) -> Cell:
+    cell = Cell(host, _model(row), row.get("concurrency"), None, bool(row.get("simulated")))
+    if per == "host":
+        return replace(cell, model=None)
+    if per == "model":
+        return replace(cell, host=None)
+    if per == "pair":
+        return replace(cell, host=None, model=None, pair=row.get("pair_id") or "no pair")
+    return replace(cell, pair=row.get("pair_id"))
+
+
+def _sample(found: dict[Cell, Sample], cell: Cell) -> Sample:
+    return found.setdefault(cell, Sample(cell))
+
+
+def _take_failures(row: Row, found: dict[Cell, Sample], nowhere: Counter[str], per: str | None) -> None:
+    """Every try counts where it failed, also of an item that another host then answered."""
+    if row.get("reused_from") or _phase(row) != "measure":
+        return
+    tries = [(host, kind) for host, kind, *_ in row.get("failures") or ()]
+    error = row.get("error")
+    if error and not tries:
+        tries = [(row.get("host"), error.get("type", "error"))]
+    for host, kind in tries:
+        if host and row.get("host"):
+            elsewhere = (
+                host != row["host"]
+            )  # then we do not know whether that one is simulated; all are or none
+            _sample(found, _cell(row, per, host if elsewhere else row["host"])).failed[kind] += 1
+        else:
+            nowhere[kind] += 1
+
+
+def _take_answer(run: str, row: Row, found: dict[Cell, Sample], per: str | None) -> None:
+    sample = _sample(found, _cell(row, per, row.get("host")))
+    if reason := _no_measurement(row):
+        sample.aside[reason] += 1
+        return
+    sample.cut += bool(row.get("cut"))
+    model = _model(row)
+    sample.models |= {model} if model else set()
+    sample.hosts |= {row["host"]} if row.get("host") else set()
+    sample.requests.append(_request(run, row))
+
+
+def _model(row: Row) -> str | None:
+    model = row.get("model") or (row.get("response") or {}).get("model")
+    return str(model) if model else None
+
+
+def _phase(row: Row) -> str:
+    return str(row.get("phase") or "measure")
+
+
+def _no_measurement(row: Row) -> str | None:
+    if _phase(row) != "measure":
+        return _phase(row)
+    if row.get("reused_from"):
+        return "reused"
+    if row.get("completion_tokens") == 0:
+        return "without a token"
+    return "read in parts" if (row.get("windows") or 1) > 1 else None
+
+
+def _request(run: str, row: Row) -> Request:
+    values = array("d", [_number(row, metric.name) for metric in VALUES])
+    tokens, energy_j = _number(row, "completion_tokens"), _number(row, "energy_j")
+    values[PLACE["energy_j_per_token"]] = energy_j / tokens if tokens else math.nan
+    if math.isnan(values[PLACE["server_prefill_tps"]]) and row.get("engine") != "ollama":
+        # Ollama leaves cached tokens out of the time and not out of the count.
+        values[PLACE["server_prefill_tps"]] = _rate(row, "prompt_tokens", "server_prompt_eval_s")
+    if math.isnan(values[PLACE["server_decode_tps"]]):
+        values[PLACE["server_decode_tps"]] = _rate(row, "completion_tokens", "server_eval_s")
+    started_s = _instant_s(row.get("started_at"))
+    took_s = _number(row, "stream_end_s")
+    took_s = _number(row, "e2e_latency_s") if math.isnan(took_s) else took_s
+    paper = row.get("paper_id") or row.get("file")
+    return Request(
+        run=run,
+        place=f"{row.get('host')} {_model(row)}",
+        question=f"{paper or ''} {row.get('prompt_sha256') or row.get('prompt_name') or ''}",
+        paper=paper,
+        started_s=started_s,
+        finished_s=started_s + took_s,
+        tokens=tokens,
+        prompt_tokens=_number(row, "prompt_tokens"),
+        counted=row.get("token_count_source") not in UNCOUNTED,
+        values=values,
+        sources=(row.get("mem_source"), row.get("energy_source")),
+        prompt=_cached(row),
+    )
+
+
+def _cached(row: Row) -> str | None:
+    """By the engine's own count; None where it gives none."""
+    cached, prompt = row.get("cached_tokens"), row.get("prompt_tokens")
+    if cached is None or not prompt:
+        return None
+    return CACHED if cached >= CACHED_SHARE * prompt else FIRST
+
+
+def _tell_prompts_apart(requests: list[Request]) -> None:
+    """Where the engine does not say: the first that a host was asked of a paper in a run had to read it."""
+    first: dict[tuple[str, str, str], Request] = {}
+    for request in requests:
+        if request.paper and not math.isnan(request.started_s):
+            reading = (request.run, request.place, request.paper)
+            known = first.setdefault(reading, request)
+            if request.started_s < known.started_s:
+                first[reading] = request
+    for request in requests:
+        if request.prompt is None:
+            reading = (request.run, request.place, request.paper or "")
+            request.prompt = CACHED if first.get(reading, request) is not request else FIRST
+
+
+def _with_strays(found: dict[Cell, Sample]) -> list[Sample]:
+    """Failures carry no model in a results file: they join their host's only one."""
+    for cell in [cell for cell, sample in found.items() if cell.model is None and not sample.requests]:
+        homes = [one for one in found if one != cell and one.host == cell.host and found[one].requests]
+        if len(homes) == 1:
+            found[homes[0]].failed += found.pop(cell).failed
+    return [found[cell] for cell in sorted(found, key=lambda cell: cell.name)]
+
+
+def _number(row: Row, name: str) -> float:
+    value = row.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return math.nan
+    return float(value)
+
+
+def _rate(row: Row, count: str, seconds: str) -> float:
+    took_s = _number(row, seconds)
+    return _number(row, count) / took_s if took_s > 0 else math.nan
+
+
+def _instant_s(text: Any) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError):
+        return math.nan

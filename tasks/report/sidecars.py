@@ -1,0 +1,59 @@
+"""summary.csv and ranking.json: what a benchmark leaves beside its results."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import InputError, OutputError
+from tasks.report.rank import Ranking, ranking_object, summary_row
+from tasks.report.table import tame
+from tasks.report.write import check_outputs, replace_file
+
+SUFFIXES = (".csv", ".json")
+
+
+def check_sidecars(paths: Sequence[Path]) -> None:
+    """Before any work. Raises InputError."""
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(f"{path}: .csv writes the summary, .json the ranking; there is no other")
+    check_outputs(paths)
+
+
+def write_summary(rankings: Iterable[Ranking], path: Path) -> None:
+    """summary.csv: one row for each cell, metric and what is kept apart. Raises OutputError."""
+    rows = [
+        summary_row(ranking.metric, ranking.apart, entry)
+        for ranking in rankings
+        for entry in ranking.entries
+        if entry.n
+    ]
+
+    def fill(out: Any) -> None:
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(rows[0] if rows else ())
+        table.writerows([_cell(value) for value in row.values()] for row in rows)
+
+    _write(path, fill)
+
+
+def write_ranking(head: Mapping[str, Any], rankings: Iterable[Ranking], path: Path) -> None:
+    """ranking.json: `head`, and each metric's entries with rank, ties, direction, n and interval. Raises
+    OutputError."""
+    document = {**head, "rankings": [ranking_object(ranking) for ranking in rankings]}
+    _write(path, lambda out: out.write(json.dumps(document, indent=1) + "\n"))
+
+
+def _write(path: Path, fill: Any) -> None:
+    try:
+        replace_file(path, fill)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return tame(value) if isinstance(value, str) else value
