@@ -39,12 +39,14 @@ def compare(
     llmq compare old.json/host:pi latest/host:pi --by tps --json
     """
     from cli.rank import sources
-    from tasks.report.compare import COMPARED
+    from tasks.report.compare import COMPARED, Side
     from tasks.report.compare import compare as compare_sides
     from tasks.report.limits import read_limits
     from tasks.report.metric import METRICS, find_metric
     from tasks.report.rank import resolve
 
+    if a == b:
+        raise click.UsageError(f"A and B are both {a}")
     limits = read_limits(slos)
     for word in by:
         if find_metric(word).per_second == "good" and not limits:
@@ -55,6 +57,8 @@ def compare(
     with sources(run for named, _, _ in wanted.values() for run in named) as found:
         still_open = {one.run for one in found.values() if not one.ended}
         sides = [_side(word, *wanted[word], found) for word in (a, b)]
+    if sides[0].name == sides[1].name:
+        sides = [Side(word, side.sample) for word, side in zip((a, b), sides, strict=True)]
     samples = [side.sample for side in sides]
     metrics = [resolve(word, samples) for word in by] or [METRICS[name] for name in COMPARED]
     made = [one for metric in metrics for one in compare_sides(sides[0], sides[1], metric, limits)]

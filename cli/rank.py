@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tasks.report.rank import Entry, Ranking
     from tasks.report.rows import Source
 
-HEAD = ("rank", "", "n", "median", "95 % interval", "p90", "p95", "p99", "mean", "failed")
+HEAD = ("95 % interval", "p90", "p95", "p99", "mean", "failed")
 
 
 @click.command(short_help="Which host or model is better at what.")
@@ -185,7 +185,8 @@ def _print(head: dict[str, Any], shown: "Sequence[Ranking]") -> None:
         apart = f", {ranking.apart}" if ranking.apart else ""
         echo(f"{metric.title}{apart} ({metric.unit}, {metric.direction} is better)")
         shared = Counter(entry.rank for entry in ranking.entries)
-        lines = table([HEAD, *(_cells(entry, shared) for entry in ranking.entries)], left=2)
+        value = "rate" if metric.per_second else "median"
+        lines = table([("rank", "", "n", value, *HEAD), *(_cells(entry, shared) for entry in ranking.entries)], left=2)
         for line in lines:
             echo(f"  {line}")
         for note in (*(_unranked(entry) for entry in ranking.entries if entry.reason), *ranking.notes):

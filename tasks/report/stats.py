@@ -139,8 +139,9 @@ def of_medians(
     drawn = [
         _drawn_medians(values, groups[side] if groups else None, rng) for side, values in enumerate((a, b))
     ]
+    widen = max(map(_few_groups, groups)) if groups else 1.0
     ratio = quantile(sorted(a), 0.5) / quantile(sorted(b), 0.5)
-    return _difference(ratio, np.log(drawn[0]) - np.log(drawn[1]), "quotient of medians, bootstrap")
+    return _difference(ratio, np.log(drawn[0]) - np.log(drawn[1]), "quotient of medians, bootstrap", widen)
 
 
 def of_pairs(
@@ -151,7 +152,9 @@ def of_pairs(
 
     quotients = np.asarray(a, float) / np.asarray(b, float)
     drawn = _drawn_medians(quotients, groups, np.random.default_rng(seed))
-    return _difference(float(np.median(quotients)), np.log(drawn), "median of paired quotients, bootstrap")
+    widen = _few_groups(groups) if groups else 1.0
+    ratio = float(np.median(quotients))
+    return _difference(ratio, np.log(drawn), "median of paired quotients, bootstrap", widen)
 
 
 def of_rates(a: Sequence[float], b: Sequence[float]) -> Difference:
@@ -252,12 +255,21 @@ def _middles(ordered: "np.ndarray", rng: "np.random.Generator") -> "np.ndarray":
     return middles
 
 
-def _difference(ratio: float, logs: "np.ndarray", method: str) -> Difference:
+def _few_groups(groups: Sequence[Hashable]) -> float:
+    """How much wider an interval must be because a bootstrap over k groups takes their spread for known: as
+    Student's t over the normal distribution, and n over n - 1."""
+    k = len(set(groups))
+    return t_quantile(k - 1) / 1.959964 * math.sqrt(k / (k - 1))
+
+
+def _difference(ratio: float, logs: "np.ndarray", method: str, widen: float = 1.0) -> Difference:
     import numpy as np
 
     chance = (1 - LEVEL) / 2
-    low, high = np.exp(np.quantile(logs, [chance, 1 - chance]))
-    return Difference(ratio, float(low), float(high), method, math.exp(POWER_Z * float(np.std(logs))))
+    middle = math.log(ratio)
+    low, high = (float(middle + widen * (q - middle)) for q in np.quantile(logs, [chance, 1 - chance]))
+    findable = math.exp(POWER_Z * widen * float(np.std(logs)))
+    return Difference(ratio, math.exp(low), math.exp(high), method, findable)
 
 
 def _beta_share(a: float, b: float, x: float) -> float:
