@@ -1,0 +1,171 @@
+"""The history on a real SQLite file, written by real processes."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import InputError, OutputError
+from tasks.report.filing import rankings_of_runs, since
+from tasks.report.history import FIGURE, Filter, History, history
+from tasks.report.rows import flat
+from tasks.settings import read_settings
+from worker_agent.errors import ConfigError
+
+HEAD = {"name": "first", "ended_at": "2026-03-01T12:00:00+01:00", "total_tasks": 30, "successful": 29}
+WRITER = """
+import json, sys
+from tasks.report.history import History
+url, mine, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+figure = json.loads(sys.argv[4])
+kept = History(url)
+filed = [kept.file(f"{who}-{k}", {}, [figure]) for k in range(count) for who in (mine, "both")]
+print(sum(filed))
+"""
+
+
+def figure(host: str = "mac-1", metric: str = "ttft_ms", value: float = 100.0, **more: Any) -> dict[str, Any]:
+    """A row of summary.csv."""
+    known = {"host": host, "model": "m", "metric": metric, "unit": "ms", "direction": "lower", "n": 30}
+    row = {column.name: None for column in FIGURE.columns} | known
+    return row | {"p50": value, "apart": "first", "simulated": False, "failed": 0, "cut": 0} | more
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'history.sqlite'}"
+
+
+def test_what_is_filed_comes_back_and_never_changes(url: str) -> None:
+    """Filed again it stays as it was, also for another process that opens the file later."""
+    kept = History(url)
+    assert kept.file("r1", HEAD, [figure(value=100), figure(value=50, apart="cached"), figure("mac-2")])
+    assert not kept.file("r1", {"name": "other"}, [figure(value=1)])
+    again = History(url)
+    (run,) = again.runs()
+    assert (run["name"], run["ended_at"], run["total"]) == ("first", "2026-03-01T11:00:00+00:00", 30)
+    assert [(row["host"], row["apart"], row["p50"]) for row in again.figures()] == [
+        ("mac-1", "cached", 50),
+        ("mac-1", "first", 100),
+        ("mac-2", "first", 100),
+    ]
+
+
+def test_a_run_without_a_single_figure_is_kept_too(url: str) -> None:
+    """That all of it failed is part of the history."""
+    kept = History(url)
+    assert kept.file("r1", HEAD | {"successful": 0, "failed": 30}, [])
+    assert (kept.runs()[0]["failed"], kept.figures()) == (30, [])
+
+
+def test_filters(url: str) -> None:
+    """By host, by model, and by when the run ended."""
+    kept = History(url)
+    kept.file("old", HEAD | {"ended_at": "2026-01-01T00:00:00+00:00"}, [figure("mac-1")])
+    kept.file("new", HEAD | {"ended_at": "2026-02-01T00:00:00+00:00"}, [figure("mac-2", model="n")])
+    assert [run["run_id"] for run in kept.runs()] == ["new", "old"]
+    assert [run["run_id"] for run in kept.runs(Filter(host="mac-1"))] == ["old"]
+    assert [run["run_id"] for run in kept.runs(Filter(model="n"))] == ["new"]
+    assert [run["run_id"] for run in kept.runs(Filter(since=since("2026-01-15")))] == ["new"]
+    assert [row["run_id"] for row in kept.figures(Filter(since=since("2026-01-15")))] == ["new"]
+
+
+def test_names_of_strangers_are_kept_and_told_apart(url: str) -> None:
+    """Long ones, hostile ones, and such as no UTF-8 can carry."""
+    kept = History(url)
+    names = ["x" * 1000 + "1", "x" * 1000 + "2", "'; DROP TABLE llmq_run; --", "\ud800", "a\x00b"]
+    assert kept.file("r1", HEAD, [figure(host=name) for name in names])
+    assert len(kept.figures()) == len(names)
+    assert len(kept.figures(Filter(host=names[2]))) == 1
+
+
+def test_processes_that_write_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
+    """Four that all make the file, write runs of their own and fight for the same ones: each run once."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", WRITER, url]
+    children = [
+        subprocess.Popen(
+            [*command, f"own{n}", "25", json.dumps(figure())], cwd=root, stdout=subprocess.PIPE, text=True
+        )
+        for n in range(4)
+    ]
+    counts = [int(child.communicate(timeout=60)[0]) for child in children]
+    assert [child.returncode for child in children] == [0] * 4
+    assert sum(counts) == 4 * 25 + 25
+    kept = History(url)
+    assert len(kept.runs()) == len(kept.figures()) == 125
+
+
+def test_a_file_of_a_newer_llmq_is_left_alone(url: str, tmp_path: Path) -> None:
+    """One line that says so, and nothing is written."""
+    History(url).close()
+    with sqlite3.connect(tmp_path / "history.sqlite") as file:
+        file.execute("UPDATE llmq_version SET version = 99")
+    before = (tmp_path / "history.sqlite").read_bytes()
+    with pytest.raises(InputError, match=r"written by a newer llmq \(schema 99, this one knows 1\)"):
+        History(url)
+    assert (tmp_path / "history.sqlite").read_bytes() == before
+
+
+def test_a_file_that_is_no_history_is_named(tmp_path: Path) -> None:
+    """Not a database, a folder, an address that is none; a password is not shown."""
+    (tmp_path / "notes.txt").write_text("not a database, " * 100)
+    with pytest.raises(InputError, match=r"notes\.txt cannot be read"):
+        History(f"sqlite:///{tmp_path / 'notes.txt'}")
+    with pytest.raises(InputError, match="cannot be read"):
+        History(f"sqlite:///{tmp_path}")
+    for wrong in ("nonsense", "nosuch://me:secret@host/x", "postgresql+nosuch://me:secret@host/x"):
+        with pytest.raises(ConfigError, match="LLMQ_HISTORY_URL") as refused:
+            History(wrong)
+        assert "secret" not in str(refused.value)
+
+
+def test_it_lies_in_the_data_folder_or_where_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LLMQ_HOME, else LLMQ_HISTORY_URL as SQLAlchemy takes it; where no file can be, one line says so."""
+    monkeypatch.setenv("LLMQ_HOME", str(tmp_path / "home"))
+    with history(read_settings()) as kept:
+        assert kept.name == str(tmp_path / "home" / "history.sqlite")
+    monkeypatch.setenv("LLMQ_HISTORY_URL", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    with history(read_settings()) as kept:
+        kept.file("r1", HEAD, [])
+    assert (tmp_path / "elsewhere.db").exists()
+    monkeypatch.delenv("LLMQ_HISTORY_URL")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LLMQ_HOME", str(tmp_path / "file" / "below"))
+    with pytest.raises(OutputError, match="cannot be kept in"), history(read_settings()):
+        pass
+
+
+def test_ranking_the_history_takes_each_run_as_one_value(url: str) -> None:
+    """Student's t between runs; one run alone has no rank, few answers do not count."""
+    kept = History(url)
+    for k, (fast, slow) in enumerate(((100, 150), (102, 149), (98, 152))):
+        kept.file(f"r{k}", HEAD, [figure("fast", value=fast), figure("slow", value=slow)])
+    kept.file("once", HEAD, [figure("once", value=1)])
+    kept.file("few", HEAD, [figure("slow", value=9999, n=9)])
+    (ranking,) = rankings_of_runs(kept, "ttft_ms", Filter())
+    made = {entry.cell.host: entry for entry in ranking.entries}
+    assert {host: entry.rank for host, entry in made.items()} == {"fast": 1, "slow": 2, "once": None}
+    assert "1 of the 2 runs" in (made["once"].reason or "")
+    interval = made["fast"].interval
+    assert interval
+    assert (interval.low, interval.high) == pytest.approx((100 - 4.968, 100 + 4.968), abs=0.01)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "7x", "d", "2026-13-01"])
+def test_a_wrong_moment_is_refused(text: str) -> None:
+    """With what would be right."""
+    with pytest.raises(InputError, match="--since"):
+        since(text)
+
+
+def test_an_entry_and_its_metrics_are_one_row() -> None:
+    """What a results file nests is flat for statistics."""
+    assert flat({"host": "a", "metrics": {"ttft_ms": 1.0}})["ttft_ms"] == 1.0
+    assert flat({"host": "a", "metrics": None})["host"] == "a"

@@ -1,0 +1,100 @@
+"""Differences in words that a person understands, and none where there is none."""
+
+import random
+from typing import Any
+
+import pytest
+
+from tasks.report.compare import Comparison, Side, compare
+from tasks.report.metric import METRICS
+from tasks.report.sample import gather
+
+
+def rows(host: str, n: int, ms: float, *, papers: str = "paper", **more: Any) -> list[dict[str, Any]]:
+    """Answers to papers of very different length, the same for everybody who has the same `papers`."""
+    lengths, noise = random.Random(papers), random.Random(f"{host}{papers}{ms}")
+    return [
+        {
+            "success": True,
+            "host": host,
+            "model": "m",
+            "paper_id": f"{papers}-{k}",
+            "prompt_sha256": "p",
+            "ttft_ms": ms * lengths.uniform(0.8, 1.2) * noise.gauss(1, 0.03),
+            "output_tps": 1000 / ms * noise.gauss(1, 0.03),
+            "prompt_tokens": 1000,
+            "cached_tokens": 0,
+            "token_count_source": "server",
+            "started_at": f"2026-01-01T00:{k // 60:02}:{k % 60:02}+00:00",
+            "stream_end_s": ms / 1000,
+            **more,
+        }
+        for k in range(n)
+    ]
+
+
+def compared(a: list[dict[str, Any]], b: list[dict[str, Any]], by: str = "ttft_ms") -> Comparison:
+    sides = [Side(rows_[0]["host"], gather(("run", row) for row in rows_).samples[0]) for rows_ in (a, b)]
+    (one,) = compare(sides[0], sides[1], METRICS[by])
+    return one
+
+
+def test_the_better_one_is_named_first_and_by_how_much() -> None:
+    """Whichever way round they are given; with the interval and the numbers of values."""
+    fast, slow = rows("fast", 100, 90, papers="x"), rows("slow", 98, 100, papers="y")
+    for one in (compared(fast, slow), compared(slow, fast)):
+        said = one.sentence()
+        assert "fast begins to answer " in said
+        assert " % sooner than slow (95 %: " in said
+        assert "100" in said
+        assert "98" in said
+        assert one.difference
+        assert one.difference.found
+    by_rate = compared(slow, fast, "output_tps")
+    assert "fast writes 11 % faster than slow (95 %: 1" in by_rate.sentence()
+    assert by_rate.difference
+    assert by_rate.difference.ratio == pytest.approx(0.9, abs=0.01), "a over b, for programs"
+
+
+def test_no_difference_says_what_would_have_been_found() -> None:
+    """So that nothing found is not taken for nothing there."""
+    said = compared(rows("a", 20, 100, papers="x"), rows("b", 20, 100, papers="y")).sentence()
+    assert "no difference found between a and b; with these n (n = 20 and 20) one of " in said
+    assert "would have been, in 8 of 10 cases" in said
+
+
+def test_the_same_questions_are_compared_pair_by_pair() -> None:
+    """Five per cent drown in papers of different length, and pairs find them."""
+    a, b = rows("a", 40, 100), rows("b", 40, 105)
+    assert compared(a, b).pairs == 40
+    assert compared(a, b).difference
+    assert "a begins to answer" in compared(a, b).sentence()
+    other = compared(a, rows("b", 40, 105, papers="other"))
+    assert other.pairs is None
+    assert "no difference found" in other.sentence()
+    assert "they answered different papers" in (other.note or "")
+
+
+def test_what_cannot_be_compared_says_why() -> None:
+    """Too few answers, few papers with many prompts, a simulated one beside a real one, no such figure."""
+    many = rows("a", 40, 100)
+    assert "each needs 10 answers" in compared(many, rows("b", 9, 50)).sentence()
+    few = [dict(row, paper_id=f"p{k % 3}", prompt_sha256=str(k)) for k, row in enumerate(rows("b", 40, 50))]
+    assert "answers of 3 papers" in compared(many, few).sentence()
+    assert "one of them is simulated" in compared(many, rows("b", 40, 50, simulated=True)).sentence()
+    assert "nobody has the figure" in compared(many, rows("b", 40, 50), "energy_j").sentence()
+    guessed = rows("b", 40, 50, token_count_source="estimate")
+    assert "cannot be compared" in compared(many, guessed, "output_tps").sentence()
+
+
+def test_rates_are_compared_by_their_blocks() -> None:
+    """One answer a second against two."""
+    twice = [
+        dict(row, started_at=f"2026-01-01T00:00:{k / 2:09.6f}+00:00")
+        for k, row in enumerate(rows("b", 100, 100))
+    ]
+    one = compared(rows("a", 100, 100), twice, "rps")
+    assert one.difference
+    assert one.difference.ratio == pytest.approx(0.5, rel=0.02)
+    assert "b answers " in one.sentence()
+    assert "more requests a second than a" in one.sentence()

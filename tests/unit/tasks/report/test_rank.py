@@ -1,0 +1,263 @@
+"""Samples of results, and their ranks."""
+
+import random
+from typing import Any
+
+import pytest
+
+from tasks.errors import InputError
+from tasks.report.limits import read_limits
+from tasks.report.metric import ALIASES, METRICS, find_metric
+from tasks.report.rank import Entry, rankings, remarks, summary_rows
+from tasks.report.sample import Gathered, gather
+
+
+def rows(host: str, n: int = 30, ms: float = 100.0, seed: int = 1, **more: Any) -> list[dict[str, Any]]:
+    """Answers of one host, each to a paper of its own unless `more` says otherwise."""
+    rng = random.Random(f"{host}{seed}")
+    return [
+        {
+            "success": True,
+            "host": host,
+            "model": "m",
+            "paper_id": f"paper-{k}",
+            "prompt_sha256": "p",
+            "ttft_ms": rng.gauss(ms, ms * 0.08),
+            "output_tps": rng.gauss(1000 / ms, 80 / ms),
+            "e2e_latency_s": 1.0,
+            "stream_end_s": 1.0,
+            "started_at": f"2026-01-01T00:{k // 60:02}:{k % 60:02}+00:00",
+            "prompt_tokens": 1000,
+            "completion_tokens": 50,
+            "cached_tokens": 0,
+            "token_count_source": "server",
+            **more,
+        }
+        for k in range(n)
+    ]
+
+
+def gathered(*parts: list[dict[str, Any]], per: str | None = None) -> Gathered:
+    return gather((("run", row) for part in parts for row in part), per)
+
+
+def entries(*parts: list[dict[str, Any]], by: str = "ttft", per: str | None = None) -> dict[str, Entry]:
+    """The only ranking of that metric, by host (or whatever names an entry)."""
+    (ranking,) = rankings(gathered(*parts, per=per).samples, find_metric(by))
+    return {entry.cell.host or entry.cell.name: entry for entry in ranking.entries}
+
+
+def test_lower_is_better_for_times_and_higher_for_rates() -> None:
+    """The fast host is first by either; the seed's service ranked the slowest first."""
+    for by in ("ttft", "tps"):
+        made = entries(rows("slow", ms=200), rows("fast", ms=100), by=by)
+        assert (made["fast"].rank, made["slow"].rank) == (1, 2)
+        assert next(iter(made)) == "fast", "best first"
+
+
+def test_who_cannot_be_told_apart_shares_a_rank() -> None:
+    """Two alike share the first, and the third is third."""
+    made = entries(rows("a", ms=100), rows("b", ms=101), rows("c", ms=150))
+    assert {host: entry.rank for host, entry in made.items()} == {"a": 1, "b": 1, "c": 3}
+
+
+def test_equal_hosts_tie() -> None:
+    """In at least 95 of 100 cases."""
+    tied = sum(
+        {entry.rank for entry in entries(rows("a", seed=seed), rows("b", seed=seed)).values()} == {1}
+        for seed in range(100)
+    )
+    assert tied >= 95
+
+
+def test_under_ten_answers_there_is_no_rank() -> None:
+    """It is listed, last, with the reason; and does not push anybody down."""
+    made = entries(rows("few", n=9, ms=10), rows("many", ms=100))
+    assert (made["many"].rank, made["few"].rank) == (1, None)
+    assert "9 of the 10 answers" in (made["few"].reason or "")
+    assert list(made) == ["many", "few"]
+
+
+def test_only_measurements_are_counted() -> None:
+    """Warm-ups, reused answers, answers without a token or read in parts are set aside by name; cut answers
+    stay and are said; failures count where they happened."""
+    odd = [
+        rows("a", 1, phase="warmup", ttft_ms=9999.0),
+        rows("a", 2, reused_from="x-0-0", ttft_ms=9999.0),
+        rows("a", 3, completion_tokens=0, ttft_ms=9999.0),
+        rows("a", 4, windows=2, ttft_ms=9999.0),
+        rows("a", 5, success=False, error={"type": "timeout"}, ttft_ms=9999.0),
+        rows("b", 6, failures=[["a", "overloaded", "busy"]]),
+    ]
+    made = gathered(rows("a", 20), rows("a", 10, cut=True), rows("a", 1, phase="measure"), *odd)
+    sample = next(one for one in made.samples if one.cell.host == "a")
+    assert (len(sample.requests), sample.cut) == (31, 10)
+    assert sample.aside == {"warmup": 1, "reused": 2, "without a token": 3, "read in parts": 4}
+    assert sample.failed == {"timeout": 5, "overloaded": 6}
+    assert sample.error_rate == pytest.approx(11 / 42)
+    said = " / ".join(remarks(made))
+    assert "4 read in parts" in said
+    assert "cut at --max-tokens" in said
+
+
+def test_what_failed_before_any_host_is_nobodys_fault() -> None:
+    """A paper that cannot be read lowers no host's rate."""
+    unreadable = [dict(row, host=None, success=False, error={"type": "no_text"}) for row in rows("x", 3)]
+    made = gathered(rows("a"), unreadable)
+    assert made.nowhere == {"no_text": 3}
+    assert made.samples[0].error_rate == 0
+    assert "failed before any host had them: 3 no_text" in remarks(made)
+
+
+def test_first_and_cached_prompts_are_never_averaged() -> None:
+    """By the engine's own count, or, where it gives none, by which prompt of the paper came first."""
+    told = [*rows("a", 20, ttft_ms=2000.0), *rows("a", 80, ttft_ms=50.0, cached_tokens=990)]
+    untold = [
+        dict(row, paper_id=f"paper-{k // 5}", cached_tokens=None, ttft_ms=50.0 if k % 5 else 2000.0)
+        for k, row in enumerate(rows("a", 100))
+    ]
+    for some in (told, untold):
+        first, cached = rankings(gathered(some).samples, METRICS["ttft_ms"])
+        assert (first.apart, cached.apart) == ("first", "cached")
+        assert [(one.entries[0].n, one.entries[0].value) for one in (first, cached)] == [(20, 2000), (80, 50)]
+
+
+def test_estimated_tokens_never_rank() -> None:
+    """Nor do missing ones; times of the same answers do."""
+    guessed = rows("a", ms=10, token_count_source="estimate")
+    by_tokens = entries(guessed, rows("b"), by="tps")
+    assert (by_tokens["a"].rank, by_tokens["b"].rank) == (None, 1)
+    assert "not counted" in (by_tokens["a"].reason or "")
+    assert entries(guessed, rows("b"))["a"].rank == 1
+
+
+def test_simulated_hosts_are_not_ranked_among_real_ones() -> None:
+    """Alone they are; and their name says it always."""
+    sim = rows("sim", ms=1, simulated=True)
+    mixed = entries(sim, rows("mac"))
+    assert (mixed["sim"].rank, mixed["mac"].rank) == (None, 1)
+    alone = entries(sim)
+    assert alone["sim"].rank == 1
+    assert "simulated" in alone["sim"].cell.name
+
+
+def test_memory_of_two_sources_is_not_compared() -> None:
+    """Each has a ranking of its own."""
+    made = rankings(
+        gathered(
+            rows("a", mem_model_mib=4000.0, mem_source="ollama_ps"),
+            rows("b", mem_model_mib=3000.0, mem_source="psutil"),
+        ).samples,
+        METRICS["mem_model_mib"],
+    )
+    assert [(one.apart, [e.cell.host for e in one.entries if e.n]) for one in made] == [
+        ("ollama_ps", ["a"]),
+        ("psutil", ["b"]),
+    ]
+
+
+def test_it_is_said_whether_the_same_was_asked() -> None:
+    """The same questions; other papers of one length; other papers of another length."""
+
+    def note(*parts: list[dict[str, Any]]) -> str:
+        (ranking,) = rankings(gathered(*parts).samples, METRICS["ttft_ms"])
+        return " / ".join(ranking.notes)
+
+    others = [dict(row, paper_id=f"other-{k}") for k, row in enumerate(rows("b"))]
+    longer = [dict(row, prompt_tokens=3000) for row in others]
+    assert "the same 30 questions" in note(rows("a"), rows("b"))
+    assert "different papers (0 of 60 questions in common)" in note(rows("a"), others)
+    assert "not of one length (median prompt 1000 to 3000 tokens)" in note(rows("a"), longer)
+
+
+def test_papers_that_decide_make_intervals_wider() -> None:
+    """Where hosts had other papers, ten answers to each of three papers are no thirty answers."""
+    a, b = (
+        [
+            dict(row, paper_id=f"{host}-{k // 10}", prompt_sha256=str(k), ttft_ms=100.0 * (1 + k // 10) + k)
+            for k, row in enumerate(rows(host, 30))
+        ]
+        for host in "ab"
+    )
+    assert "are of 3 papers, too few" in (entries(a, b)["a"].reason or "")
+
+
+def test_requests_a_second_and_goodput() -> None:
+    """One answer each second; those within all limits count as good, those with an unknown figure do not."""
+    slow = [dict(row, ttft_ms=900.0) for row in rows("a", 60)][:30]
+    fine = [dict(row, ttft_ms=100.0) for row in rows("a", 60)][30:]
+    fine[0]["ttft_ms"] = None
+    samples = gathered([*slow, *fine]).samples
+    (rps,) = rankings(samples, METRICS["rps"])
+    assert rps.entries[0].value == pytest.approx(1.0)
+    assert rps.entries[0].interval
+    (good,) = rankings(samples, METRICS["goodput_rps"], read_limits(["ttft=0.5s,e2e=10s"]))
+    assert good.entries[0].value == pytest.approx(29 / 60)
+    with pytest.raises(InputError, match="--slo"):
+        rankings(samples, METRICS["goodput_rps"])
+
+
+def test_per_model_takes_hosts_together_and_says_so() -> None:
+    """And per host takes models together; the pair of a matrix is an entry of its own."""
+    both = [rows("a"), rows("b", model="n"), rows("b", model="m", seed=2)]
+    (ranking,) = rankings(gathered(*both, per="model").samples, METRICS["ttft_ms"])
+    assert {entry.cell.model: entry.n for entry in ranking.entries} == {"m": 60, "n": 30}
+    assert any("taken together" in note for note in ranking.notes)
+    assert {one.cell.host: len(one.requests) for one in gathered(*both, per="host").samples} == {
+        "a": 30,
+        "b": 60,
+    }
+    paired = gathered(rows("a", pair_id="a:m->b:n"), per="pair").samples
+    assert [one.cell.name for one in paired] == ["a:m->b:n"]
+    levels = gathered(rows("a", concurrency=1), rows("a", concurrency=4)).samples
+    assert sorted(one.cell.concurrency or 0 for one in levels) == [1, 4]
+
+
+def test_a_summary_row_has_everything() -> None:
+    """One for each cell and metric that is known; unknown is None."""
+    made = summary_rows(gathered(rows("a", 100)).samples)
+    ttft = next(row for row in made if row["metric"] == "ttft_ms")
+    for name in (
+        "n",
+        "mean",
+        "std",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "ci_low",
+        "ci_high",
+        "ci_method",
+        "direction",
+    ):
+        assert ttft[name] is not None, name
+    assert {row["metric"] for row in made} == {
+        "ttft_ms",
+        "output_tps",
+        "e2e_latency_s",
+        "rps",
+        "system_output_tps",
+    }
+
+
+@pytest.mark.parametrize("text", ["ttft", "ttft=x", "ttft=1.2.3s", "tps=5s", "ttft=5min", "=5s"])
+def test_a_wrong_limit_is_refused(text: str) -> None:
+    """With what would be right."""
+    with pytest.raises(InputError, match="--slo"):
+        read_limits([text])
+
+
+def test_limits_are_in_the_units_of_their_metrics() -> None:
+    """Whatever unit a person prefers; several at once."""
+    assert read_limits(["ttft=500ms,e2e=10s", "itl=0.05s"]) == {
+        "ttft_ms": 500.0,
+        "e2e_latency_s": 10.0,
+        "itl_ms": 50.0,
+    }
+
+
+def test_an_unknown_metric_is_refused_with_those_there_are() -> None:
+    """By short name and column."""
+    with pytest.raises(InputError, match=r"unknown metric 'speed'; there are: ttft \(ttft_ms\)"):
+        find_metric("speed")
+    assert set(ALIASES.values()) <= set(METRICS)
