@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("cli", "tasks", "worker_agent")
 VAGUE = {"utils", "helper", "helpers", "manager", "handler", "data", "info", "process", "job", "node"}
 PEER = "worker_agent.config, worker_agent.machine, tasks.settings, tasks.worker, tasks.complete"
-HEAVY = {"pandas", "numpy", "matplotlib", "pypdfium2", "rich", "flower", "sqlite3", "fastapi"}
+HEAVY = {"pandas", "numpy", "matplotlib", "pypdfium2", "rich", "flower", "sqlalchemy", "sqlite3", "fastapi"}
 
 project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -45,10 +45,13 @@ def test_imports_go_one_way(tmp_path):
     assert kept.returncode == 0, kept.stdout + kept.stderr
     with (tmp_path / "worker_agent" / "errors.py").open("a") as file:
         file.write("\nimport tasks.settings\nimport redis\n")
+    with (tmp_path / "tasks" / "policy.py").open("a") as file:
+        file.write("\ndef late():\n    import tasks.report.history\n")
     broken = lint_imports(tmp_path)
     assert broken.returncode != 0
     assert "worker_agent.errors -> tasks.settings" in broken.stdout
     assert "worker_agent.errors -> redis" in broken.stdout
+    assert "tasks.policy -> tasks.report.history" in broken.stdout, "a peer must not come near SQL, however late"
 
 
 def test_a_worker_loads_nothing_heavy():
