@@ -51,7 +51,9 @@ def test_imports_go_one_way(tmp_path):
     assert broken.returncode != 0
     assert "worker_agent.errors -> tasks.settings" in broken.stdout
     assert "worker_agent.errors -> redis" in broken.stdout
-    assert "tasks.policy -> tasks.report.history" in broken.stdout, "a peer must not come near SQL, however late"
+    assert "tasks.policy -> tasks.report.history" in broken.stdout, (
+        "a peer must not come near SQL, however late"
+    )
 
 
 def test_a_worker_loads_nothing_heavy():

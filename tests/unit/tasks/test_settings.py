@@ -41,6 +41,7 @@ def test_every_setting_is_read_from_its_variable_and_its_key(places):
     """No field can be left behind: each has an `LLMQ_*` and a key of the same name."""
     texts = {field.name: "70" for field in fields(Settings)}
     texts |= {"redis_url": "redis://x", "log_level": "debug", "home": "/data", "fleet": "/f.toml"}
+    texts |= {"history_url": "sqlite:///x"}
     from_environ = read(places, {f"LLMQ_{key.upper()}": text for key, text in texts.items()})
     texts.pop("home")  # where things lie is not a matter of a file that lies there
     lines = [f"{k} = {v if v == '70' and k != 'host' else repr(v)}" for k, v in texts.items()]
@@ -49,6 +50,7 @@ def test_every_setting_is_read_from_its_variable_and_its_key(places):
     assert from_environ == Settings(
         home=Path("/data"), redis_url="redis://x", fleet=Path("/f.toml"), host="70", health_check_interval=70,
         max_retries=70, request_timeout=70, result_ttl_days=70, lease_s=70, log_level="DEBUG",
+        history_url="sqlite:///x",
     )  # fmt: skip
 
 
@@ -101,7 +103,8 @@ def test_the_fleet_is_found_in_the_order_of_the_documents(places):
 
 def test_a_password_in_the_address_is_not_shown():
     """Settings may be logged."""
-    assert "sesame" not in repr(Settings(home=Path(), redis_url="redis://:sesame@x"))
+    shown = repr(Settings(home=Path(), redis_url="redis://:sesame@x", history_url="postgresql://me:sesame@x"))
+    assert "sesame" not in shown
 
 
 def test_reading_settings_imports_nothing_heavy():
