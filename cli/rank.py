@@ -186,7 +186,9 @@ def _print(head: dict[str, Any], shown: "Sequence[Ranking]") -> None:
         echo(f"{metric.title}{apart} ({metric.unit}, {metric.direction} is better)")
         shared = Counter(entry.rank for entry in ranking.entries)
         value = "rate" if metric.per_second else "median"
-        lines = table([("rank", "", "n", value, *HEAD), *(_cells(entry, shared) for entry in ranking.entries)], left=2)
+        lines = table(
+            [("rank", "", "n", value, *HEAD), *(_cells(entry, shared) for entry in ranking.entries)], left=2
+        )
         for line in lines:
             echo(f"  {line}")
         for note in (*(_unranked(entry) for entry in ranking.entries if entry.reason), *ranking.notes):
