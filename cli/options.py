@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.flags import json_option as json_option
+
 if TYPE_CHECKING:
     from tasks.request import Asked
 
@@ -80,10 +82,6 @@ def _files(ctx: click.Context, option: click.Parameter, names: tuple[str, ...]) 
     return tuple(
         path for name in names for path in (in_folder(Path(name)) if name.endswith("/") else (Path(name),))
     )
-
-
-def json_option(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
 
 
 def run_argument(command: F) -> F:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli.options import json_option
+from cli.flags import json_option
 from cli.screen import echo
 
 
