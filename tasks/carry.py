@@ -142,13 +142,17 @@ class Carrier:
         """The first item of a bundle, once there is a slot for it."""
         held = turn.held
         turn = replace(turn, text=self._text(held))
-        if not self.slots.sit(seat, lambda: held.stopped.is_set() or self.stopping()):
+        if not self._sit(held, seat):
             return self._give_back(held)
         if held.claim.begun:
             return self._take(turn, seat)
         if (state := self.ledger.begin(held.claim, self.live.host.id, turn.item)) != "held":
             return f"the bundle is {state}"
         return self._take(turn, seat)
+
+    def _sit(self, held: Held, seat: Seat) -> bool:
+        """Have a slot, or wait for one: also where what looked like the last item was not. False: given up."""
+        return seat.sitting or self.slots.sit(seat, lambda: held.stopped.is_set() or self.stopping())
 
     def _pass_place_on(self, held: Held) -> None:
         """Where a run limits how many are at work, claims were refused for it and their invitations are
@@ -160,7 +164,7 @@ class Carrier:
 
     def _take(self, turn: Turn, seat: Seat) -> "Turn | str":
         claim = turn.held.claim
-        if self.stopping():
+        if self.stopping() or not self._sit(turn.held, seat):
             return self._give_back(turn.held)
         if not turn.more:
             self.slots.ending(seat)
@@ -181,6 +185,8 @@ class Carrier:
             return f"given back: {error}"
         except LLMQError as error:
             return self._failed(turn, error)
+        if not turn.more:
+            self.slots.leave(seat)
         if self.live.succeeded():
             self.slots.wake()
         return self._commit(turn, self._result(turn, model, reply))

@@ -86,6 +86,12 @@ class Slots:
             seat.ending = True
             self._changed.notify_all()
 
+    def leave(self, seat: Seat) -> None:
+        """The engine has answered the bundle's last item: the next may sit while that answer is committed."""
+        with self._changed:
+            seat.sitting = False
+            self._changed.notify_all()
+
     def wake(self) -> None:
         """Something that `limit` or `given_up` depends on has changed."""
         with self._changed:
