@@ -4,7 +4,9 @@ import json
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -98,6 +100,21 @@ def test_processes_that_write_at_once_lose_nothing(url: str, tmp_path: Path) -> 
     assert sum(counts) == 4 * 25 + 25
     kept = History(url)
     assert len(kept.runs()) == len(kept.figures()) == 125
+
+
+def test_all_who_open_a_new_history_at_once_may_write(tmp_path: Path) -> None:
+    """Each reads that there are no tables and makes them: only one does, and the others wait for it."""
+    for attempt in range(5):
+        url = f"sqlite:///{tmp_path / f'{attempt}.sqlite'}"
+        start = Barrier(8)
+
+        def write(who: int, url: str = url, start: Barrier = start) -> bool:
+            start.wait(10)
+            return History(url).file(f"r{who}", HEAD, [figure()])
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(write, range(8))) == [True] * 8
+        assert len(History(url).runs()) == 8
 
 
 def test_a_file_of_a_newer_llmq_is_left_alone(url: str, tmp_path: Path) -> None:

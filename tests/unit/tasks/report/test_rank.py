@@ -61,6 +61,14 @@ def test_who_cannot_be_told_apart_shares_a_rank() -> None:
     assert {host: entry.rank for host, entry in made.items()} == {"a": 1, "b": 1, "c": 3}
 
 
+def test_of_a_tie_the_better_value_stands_first() -> None:
+    """Whichever end is the better one; by name they would stand the other way round."""
+    for by in ("ttft", "tps"):
+        made = entries(rows("a", ms=101.5), rows("b", ms=100), by=by)
+        assert {entry.rank for entry in made.values()} == {1}
+        assert next(iter(made)) == "b", by
+
+
 def test_equal_hosts_tie() -> None:
     """In at least 95 of 100 cases."""
     tied = sum(
