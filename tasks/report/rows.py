@@ -54,7 +54,10 @@ def read_file(path: Path) -> Source:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read as results: {error}") from None
     if not rows or any("success" not in row for row in rows):
-        raise InputError(f"{path}: holds no results; they are written by `llmq results RUN -o FILE`")
+        raise InputError(
+            f"{path}: holds no results with their papers, as `llmq results RUN -o results.csv` writes them "
+            "(requests.csv names none)"
+        )
     ids = {str(row.get("item_id") or "").rsplit("-", 2)[0] for row in rows}
     return Source(head.get("run_id") or (ids.pop() if len(ids) == 1 else "") or path.name, head, rows)
 
