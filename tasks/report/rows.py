@@ -69,7 +69,9 @@ def flat(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _read_json(file: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     document = json.load(file)
-    return {k: v for k, v in document.items() if k != "results"}, [flat(row) for row in document["results"]]
+    return {k: v for k, v in document.items() if k != "results"}, [
+        flat(row) for row in document.get("results", ())
+    ]
 
 
 def _read_jsonl(file: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -137,7 +137,9 @@ def test_what_cannot_be_ranked_is_said(room: Room) -> None:
     refused(room.llmq("rank", "gone.json"), 2, "gone.json")
     (room.folder / "other.json").write_text('{"results": [{"a": 1}]}')
     (room.folder / "torn.json").write_text('{"results": [')
-    refused(room.llmq("rank", "other.json"), 2, "holds no results")
+    (room.folder / "run.json").write_text('{"config": {}}')
+    for name in ("other.json", "run.json"):
+        refused(room.llmq("rank", name), 2, f"{name}: holds no results")
     refused(room.llmq("rank", "torn.json"), 2, "torn.json", "cannot be read as results")
     refused(room.llmq("rank", run, "-o", "/proc/nowhere/summary.csv"), 2, "/proc/nowhere/summary.csv")
     refused(room.llmq("rank", run, "-o", "summary.txt"), 2, ".csv writes the summary")
