@@ -15,6 +15,7 @@ from worker_agent.errors import (
     BadReply,
     CallCancelled,
     ContextOverflow,
+    EngineError,
     EngineOverloaded,
     EngineTimeout,
     EngineUnavailable,
@@ -238,3 +239,14 @@ def test_a_finished_call_may_be_cancelled(bench: Bench) -> None:
     call.cancel()
     assert getattr(done, "text", done) == "xy"
     assert bench.server.asked[-1].body["model"] == MODEL
+
+
+def test_an_error_knows_the_status_of_the_reply(bench: Bench) -> None:
+    """That of the refusal; 200 where the stream broke later; none where no reply began."""
+    wire = bench.wire
+    statuses = []
+    for reply in (page({"error": "busy"}, 503), wire.stream(wire.text("a")), Reply(before=(Drop(),))):
+        with pytest.raises(EngineError) as failed:
+            bench.complete(reply)
+        statuses.append(failed.value.http_status)
+    assert statuses == [503, 200, None]

@@ -110,3 +110,19 @@ def test_parquet_has_the_same_rows(room: Room) -> None:
     rows = [json.loads(line) for line in (room.folder / "out" / "requests.jsonl").read_text().splitlines()]
     assert table.to_pylist() == rows
     assert str(table.schema.field("energy_j").type) == "double"
+
+
+def test_a_failed_request_has_a_row_of_its_own(room: Room) -> None:
+    """With who asked it and the status of the reply; no time is made up for it."""
+    sim = room.simulator("box", "openai", service_s=0.05)
+    room.fleet({"box": sim})
+    room.papers(1)
+    sim.fault("500", 1)
+    done = room.llmq("run", "papers", "-p", "Why?", "-p", "How?", "-o", "out/", LLMQ_MAX_RETRIES="0")
+    assert done.returncode == 1, done.stderr
+    failed, fine = requests(room.folder / "out")
+    assert (failed["status"], failed["error_type"], failed["http_status"]) == ("error", "bad_reply", "500")
+    assert (fine["status"], fine["http_status"]) == ("ok", "200")
+    assert failed["worker"] == fine["worker"] != ""
+    assert failed["enqueued_at"] == fine["enqueued_at"] != ""
+    assert (failed["ttft_ms"], failed["started_at"], failed["phase"]) == ("", "", "measure")
