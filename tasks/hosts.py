@@ -33,6 +33,11 @@ class ServedModel:
     digest: str | None = None
     quantization: str | None = None
 
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """A newer llmq may say more."""
+        return cls(**{name: value for name, value in fields.items() if name in cls.__dataclass_fields__})
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpeed:
@@ -89,7 +94,7 @@ class HostRecord:
     @classmethod
     def from_json(cls, text: str) -> Self:
         fields = json.loads(text)
-        fields["models"] = tuple(ServedModel(**model) for model in fields["models"])
+        fields["models"] = tuple(ServedModel.from_fields(model) for model in fields["models"])
         fields["queues"] = tuple(fields["queues"])
         fields["speeds"] = tuple(
             ModelSpeed(one["model"], Speed(**one["speed"])) for one in fields.get("speeds", ())

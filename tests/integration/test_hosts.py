@@ -1,5 +1,6 @@
 """Live host records: one worker to a host, and who may follow whom."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -148,3 +149,12 @@ def test_a_record_of_the_dead_does_not_stop_the_living(client: Client) -> None:
     client.set(keys.host("box"), record("first", pid=dead_pid()).to_json())
     hosts.renew(client, record("second"))
     assert [one.incarnation for one in hosts.live_hosts(client)] == ["second"]
+
+
+def test_a_newer_workers_record_is_read(client: Client) -> None:
+    """What it says of itself or of a model beyond what we know does no harm."""
+    hosts.enter(client, record())
+    said = json.loads(client.get(keys.host("box")))
+    said["colour"] = said["models"][0]["colour"] = "blue"
+    client.set(keys.host("box"), json.dumps(said))
+    assert hosts.live_hosts(client) == [record()]
