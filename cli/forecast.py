@@ -19,7 +19,8 @@ def say_forecast(asked: "Asked", hosts: "Sequence[Able]", *, as_json: bool) -> i
     rows = list(papers(asked, hosts))
     split = asked.manifest.params.overflow == "split"
     bad = [row for row in rows if row.error or (hosts and not row.fits and not split)]
-    items = max(len(asked.files), 1) * len(asked.manifest.prompts) * max(len(asked.manifest.models), 1)
+    stages = len(asked.manifest.all_stages) * asked.manifest.repeats
+    items = max(len(asked.files), 1) * len(asked.manifest.prompts) * stages
     if as_json:
         head = {
             "papers": len(rows),

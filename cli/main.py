@@ -8,9 +8,11 @@ import click
 
 from cli import (
     cancel,
+    chain,
     compare,
     doctor,
     history,
+    matrix,
     presets,
     rank,
     results,
@@ -54,8 +56,8 @@ def main() -> None:
     """
 
 
-ANSWERING = (run, submit, watch, status, results, retry, cancel, presets, worker, doctor, simulate)
-MEASURING = (rank, compare, history)
+ANSWERING = (run, submit, chain, watch, status, results, retry, cancel, presets, worker, doctor, simulate)
+MEASURING = (matrix, rank, compare, history)
 for module in (*ANSWERING, *MEASURING):
     for command in module.COMMANDS:
         main.add_command(command)

@@ -9,21 +9,23 @@ import click
 from cli.flags import json_option as json_option
 
 if TYPE_CHECKING:
+    from tasks.intake.prompts import Prompt
+    from tasks.intake.stages import Stage
     from tasks.request import Asked
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
+_MODELS = click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="Answer with this model; each of several."
+)
 _WORK = (
     click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path)),
     click.option("--fleet", type=_FILE, help="The fleet file (fleet.toml or the seed's workers.json)."),
     click.option("--preset", "presets", multiple=True, help="A named list of prompts; default: research."),
     click.option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT", help="A prompt of your own."),
     click.option("--prompt-file", "prompt_files", multiple=True, type=_FILE, help="Prompts from a file."),
-    click.option(
-        "--model", "models", multiple=True, metavar="NAME", help="Answer with this model; each of several."
-    ),
     click.option(
         "--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="Most tokens an answer."
     ),
@@ -55,6 +57,11 @@ _WORK = (
 
 def work_options(command: F) -> F:
     """What `run` and `submit` have in common."""
+    return chain_options(_MODELS(command))
+
+
+def chain_options(command: F) -> F:
+    """The same for runs whose stages say which models are asked."""
     for option in reversed(_WORK):
         command = option(command)
     return command
@@ -84,6 +91,12 @@ def _files(ctx: click.Context, option: click.Parameter, names: tuple[str, ...]) 
     )
 
 
+def simulate_option(command: F) -> F:
+    return click.option("--simulate", is_flag=True, help="Use simulated engines; every result says so.")(
+        command
+    )
+
+
 def run_argument(command: F) -> F:
     return click.argument("run", metavar="[RUN]", default="latest")(command)
 
@@ -93,7 +106,6 @@ def to_asked(
     presets: tuple[str, ...],
     prompts: tuple[str, ...],
     prompt_files: tuple[Path, ...],
-    models: tuple[str, ...],
     max_tokens: int,
     temperature: float,
     seed: int | None,
@@ -102,6 +114,10 @@ def to_asked(
     priority: str,
     name: str | None,
     limit: int | None,
+    models: tuple[str, ...] = (),
+    stages: "tuple[Stage, ...]" = (),
+    repeats: int = 1,
+    more: "tuple[Prompt, ...]" = (),
 ) -> "Asked":
     """What the work options ask for. Raises InputError."""
     from tasks.request import asked
@@ -118,4 +134,7 @@ def to_asked(
         max_concurrent=max_concurrent,
         priority=priority,
         limit=limit,
+        stages=stages,
+        repeats=repeats,
+        otherwise=more,
     )

@@ -32,7 +32,7 @@ def describe(view: "View") -> str:
         parts.append("its submission broke off: give the same command again")
     elif view.eta_s is not None and not view.status.ended:
         parts.append(f"about {duration(view.eta_s)} left")
-    parts += [f"waiting for a host that serves {model_of(queue)}" for queue in view.waiting_for()]
+    parts += [f"waiting for {taker_of(queue)}" for queue in view.waiting_for()]
     parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
     parts += [f"{host.id} is paused" for host in view.hosts if host.drained]
     if view.rates:
@@ -40,8 +40,16 @@ def describe(view: "View") -> str:
     return " · ".join(parts)
 
 
-def model_of(queue: str) -> str:
-    """What the work in a queue asks for, as people say it."""
+def taker_of(queue: str) -> str:
+    """Who takes the work in a queue, as people say it."""
+    asked = asked_of(queue)
+    return asked if asked.startswith("host ") else f"a host that serves {asked}"
+
+
+def asked_of(queue: str) -> str:
+    """What the work in a queue asks for: a model, any, or a host."""
+    if queue.startswith("llmq.host."):
+        return f"host {queue.removeprefix('llmq.host.')}"
     return "any model" if queue == "llmq.any" else queue.removeprefix("llmq.model.")
 
 

@@ -68,7 +68,9 @@ def _print_failed(rows: "Iterable[Row]") -> None:
 
 def _print(rows: "Iterable[Row]") -> None:
     for row in rows:
-        where = f"{row.file or '-'} · {row.prompt_name}"
+        where = f"{row.file or '-'} · {row.prompt_name}" + (
+            f" · {row.stage}" if row.stage != "generate" else ""
+        )
         if row.result is None:
             echo(f"{where}: not yet")
         elif row.result.error:

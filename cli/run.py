@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import json_option, output_option, to_asked, work_options
+from cli.options import json_option, output_option, simulate_option, to_asked, work_options
 
 if TYPE_CHECKING:
     from tasks.request import Asked
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @work_options
 @output_option
 @json_option
-@click.option("--simulate", is_flag=True, help="Use simulated engines; every result says so.")
+@simulate_option
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -48,13 +48,39 @@ def run(
     check_outputs(outputs)
     settings = read_settings({"fleet": fleet})
     asked = to_asked(**work)
+    ctx.exit(
+        run_here(
+            settings,
+            asked,
+            outputs,
+            fleet=fleet,
+            simulate=simulate,
+            dry_run=dry_run,
+            fresh=fresh,
+            as_json=as_json,
+        )
+    )
+
+
+def run_here(
+    settings: "Settings",
+    asked: "Asked",
+    outputs: tuple[Path, ...],
+    *,
+    fleet: Path | None,
+    simulate: bool,
+    dry_run: bool,
+    fresh: bool,
+    as_json: bool,
+) -> int:
+    """A run with a worker for each host, from its start to its results. Returns the exit code."""
     with _hosts(settings, fleet, simulate) as hosts:
         if dry_run:
             from cli.forecast import say_forecast
             from tasks.forecast import able_of_fleet
 
-            ctx.exit(say_forecast(asked, able_of_fleet(hosts, asked.manifest.models), as_json=as_json))
-        ctx.exit(_run(settings, asked, hosts, outputs, fresh=fresh, as_json=as_json))
+            return say_forecast(asked, able_of_fleet(hosts, asked.manifest.first_models), as_json=as_json)
+        return _run(settings, asked, hosts, outputs, fresh=fresh, as_json=as_json)
 
 
 @contextmanager
@@ -88,6 +114,7 @@ def _run(
     from cli.outcome import enqueue, follow_to_end, say_outcome, write_outputs
     from cli.progress import Progress
     from tasks.fleet import workers
+    from tasks.hosts import live_hosts
     from tasks.session import session
 
     with Progress(quiet=as_json) as progress, session(settings, patient=True, say=progress.say) as work:
@@ -95,11 +122,11 @@ def _run(
         try:
             with workers(hosts, work.client, settings) as fleet:
                 fleet.wait_up(work.client, progress.note)
-                fleet.check_models(asked.manifest.models)
+                fleet.check_stages(asked.manifest.all_stages, live_hosts(work.client))
                 if fleet.down:
                     progress.note(f"left out until they come up: {', '.join(fleet.down)}")
                 started = enqueue(work, asked, outputs, progress, "started", fresh=fresh)
-                outputs = outputs or _default_outputs(started.run_id)
+                outputs = outputs or _default_outputs(started.run_id, chain=bool(asked.manifest.stages))
                 left = follow_to_end(work, started.run_id, outputs, progress)
         except KeyboardInterrupt:
             progress.note("paused; the answers so far are kept, the same command goes on")
@@ -108,9 +135,10 @@ def _run(
         return say_outcome(work, started.run_id, outputs, as_json=as_json)
 
 
-def _default_outputs(run_id: str) -> tuple[Path, ...]:
+def _default_outputs(run_id: str, *, chain: bool) -> tuple[Path, ...]:
     """Where results go when nobody says."""
-    return tuple(Path("results") / f"{run_id}{suffix}" for suffix in (".json", ".csv"))
+    suffixes = (".json", ".csv", ".chains.csv") if chain else (".json", ".csv")
+    return tuple(Path("results") / f"{run_id}{suffix}" for suffix in suffixes)
 
 
 COMMANDS = (run,)

@@ -33,9 +33,7 @@ def submit(
     llmq submit papers/ --preset research
     llmq submit papers/ -p "List the data sets used." --wait -o results.csv
     """
-    from cli.progress import Progress
     from tasks.report.write import check_outputs
-    from tasks.session import session
     from tasks.settings import read_settings
 
     if outputs and not wait:
@@ -43,15 +41,32 @@ def submit(
     check_outputs(outputs)
     settings = read_settings({"fleet": fleet})
     asked = to_asked(**work)
+    ctx.exit(submit_asked(settings, asked, outputs, dry_run=dry_run, fresh=fresh, wait=wait, as_json=as_json))
+
+
+def submit_asked(
+    settings: Any,
+    asked: Any,
+    outputs: tuple[Path, ...],
+    *,
+    dry_run: bool,
+    fresh: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Enqueue what was asked, and follow it where that is wanted. Returns the exit code."""
+    from cli.progress import Progress
+    from tasks.session import session
+
     with Progress(quiet=as_json) as progress, session(settings, patient=wait, say=progress.say) as on:
         if dry_run:
             from cli.forecast import say_forecast
             from tasks.forecast import able_of_records
             from tasks.hosts import live_hosts
 
-            able = able_of_records(live_hosts(on.client), asked.manifest.models)
-            ctx.exit(say_forecast(asked, able, as_json=as_json))
-        ctx.exit(_submit(on, asked, outputs, progress, fresh=fresh, wait=wait, as_json=as_json))
+            able = able_of_records(live_hosts(on.client), asked.manifest.first_models)
+            return say_forecast(asked, able, as_json=as_json)
+        return _submit(on, asked, outputs, progress, fresh=fresh, wait=wait, as_json=as_json)
 
 
 def _submit(
@@ -104,13 +119,18 @@ def wait_for_end(on: Any, run_id: str, outputs: tuple[Path, ...], progress: Any,
 
 def warn_if_nobody(on: Any, run_id: str, progress: Any) -> None:
     """Say which of the run's work no live host takes."""
-    from cli.progress import model_of
+    from cli.progress import asked_of
     from tasks.hosts import live_hosts, serving
 
-    hosts = live_hosts(on.client)
-    for queue in on.runs.status(run_id).waiting:
+    hosts, status, manifest = live_hosts(on.client), on.runs.status(run_id), on.runs.manifest(run_id)
+    later = manifest.queues if manifest.stages and not status.ended else ()
+    for queue in dict.fromkeys((*status.waiting, *later)):
         if not serving(hosts, queue):
-            progress.note(f"no live worker serves {model_of(queue)} yet; the work waits (llmq worker)")
+            progress.note(f"no live worker serves {asked_of(queue)} yet; the work waits (llmq worker)")
+    models = {host.id: {model.name for model in host.models} for host in hosts}
+    for stage in manifest.stages:
+        if stage.host in models and stage.model and stage.model not in models[stage.host]:
+            progress.note(f"{stage.name}: {stage.host} does not serve {stage.model}")
 
 
 COMMANDS = (submit,)

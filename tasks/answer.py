@@ -9,7 +9,18 @@ from threading import Lock
 
 from tasks.hosts import ServedModel
 from tasks.intake import windows
-from tasks.intake.prompts import Prompt, layout, render
+from tasks.intake.prompts import (
+    PAPER,
+    PAPER_AND_TEXT,
+    TEXT,
+    Material,
+    Prompt,
+    before,
+    reads_paper,
+    render,
+    render_later,
+    wrap,
+)
 from tasks.work import Params
 from worker_agent.completion import Completion, Request
 from worker_agent.engines.refusal import overflow_numbers
@@ -21,13 +32,34 @@ TRIES_TO_FIT = 3
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to put to a model: a prompt about a paper (`text` None: without one)."""
+    """What to put to a model: a prompt about a paper (`text` None: without one). A later stage's is about
+    `given`, the answer before it, and about the paper too where the prompt says so."""
 
     prompt: Prompt
     text: str | None
     filename: str | None
     params: Params
     item_id: str
+    given: str | None = None
+
+    @property
+    def material(self) -> Material:
+        if self.given is None:
+            return PAPER
+        return PAPER_AND_TEXT if reads_paper(self.prompt.template) else TEXT
+
+    @property
+    def read(self) -> str | None:
+        """What may have to be split to be read."""
+        return self.given if self.material is TEXT else self.text
+
+    @property
+    def instruction(self) -> str:
+        """What stands behind that. Raises InputError."""
+        if self.given is None:
+            return render(self.prompt, None if self.text is None else self.filename or "")
+        asked = render_later(self.prompt, self.filename)
+        return asked if self.material is TEXT else f"{wrap(self.given, TEXT)}\n\n{asked}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +113,7 @@ def answer(
         except BiggerElsewhere:
             raise
         except ContextOverflow as error:
-            if question.text is None or not _learned(error, model, asking.sent_tokens, scale):
+            if question.read is None or not _learned(error, model, asking.sent_tokens, scale):
                 raise
     return _Asking(ask, model, question, scale).answer(largest)
 
@@ -100,22 +132,24 @@ class _Asking:
 
     def answer(self, largest: int | None) -> Answer:
         question, window = self._question, self._model.window
-        if question.text is None or window is None or self._fits(question.text, window):
-            system, prompt = layout(question.prompt, question.text, question.filename)
-            self._send(system, prompt, question.text)
+        text = question.read
+        if text is None or window is None or self._fits(text, window):
+            alone = "", question.instruction
+            system, prompt = alone if text is None else before(text, question.instruction, question.material)
+            self._send(system, prompt, text)
             return Answer(tuple(self._completions))
         if largest is not None and largest > window:
             raise BiggerElsewhere(f"{self._need()}; a live host has a window of {largest}")
         if question.params.overflow == "error":
             raise ContextOverflow(f"{self._need()}; `--overflow split` reads it in parts")
-        return self._in_parts(question.text)
+        return self._in_parts(text)
 
     def _in_parts(self, text: str) -> Answer:
-        instruction = render(self._question.prompt, self._question.filename)
+        instruction, material = self._question.instruction, self._question.material
         parts = windows.split(text, self._budget(windows.overhead_tokens(instruction)), self._scale)
         answers = []
         for number, part in enumerate(parts, 1):
-            system, prompt = windows.part_prompt(instruction, part, number, len(parts))
+            system, prompt = windows.part_prompt(instruction, part, number, len(parts), material)
             answers.append(self._send(system, prompt, part))
         while len(answers) > 1:
             answers = self._joined(answers, instruction)
@@ -125,7 +159,9 @@ class _Asking:
         room = self._budget(windows.reduce_overhead_tokens(instruction))
         groups = windows.plan_reduce(answers, room, self._scale)
         return [
-            group[0] if len(group) == 1 else self._send(*windows.reduce_prompt(instruction, group), None)
+            group[0]
+            if len(group) == 1
+            else self._send(*windows.reduce_prompt(instruction, group, self._question.material), None)
             for group in groups
         ]
 
@@ -156,7 +192,7 @@ class _Asking:
         return self._estimate(text) + self._question.params.max_tokens <= window
 
     def _estimate(self, text: str) -> int:
-        overhead = windows.overhead_tokens(render(self._question.prompt, self._question.filename))
+        overhead = windows.overhead_tokens(self._question.instruction)
         return int((windows.estimate_tokens(text) + overhead) * self._scale)
 
     def _budget(self, overhead: int) -> int:
@@ -164,9 +200,10 @@ class _Asking:
         return windows.budget(window, self._question.params.max_tokens, int(overhead * self._scale))
 
     def _need(self) -> str:
-        tokens = self._estimate(self._question.text or "")
+        question = self._question
+        tokens, most = self._estimate(question.read or ""), question.params.max_tokens
         return (
-            f"the paper takes about {tokens} tokens beside {self._question.params.max_tokens} for the "
+            f"the {question.material.noun} takes about {tokens} tokens beside {most} for the "
             f"answer, and the window is {self._model.window}"
         )
 

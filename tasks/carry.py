@@ -13,6 +13,7 @@ from tasks.errors import BrokerUnreachable, UnknownRun
 from tasks.gauge import Gauge
 from tasks.hosts import HostRecord, ServedModel
 from tasks.intake.plan import CHARACTERS_A_TOKEN
+from tasks.intake.prompts import reads_paper
 from tasks.invite import Invitation, invite
 from tasks.lease import Asking, Held
 from tasks.ledger.ledger import Ledger, Step
@@ -25,7 +26,7 @@ from tasks.served import sign
 from tasks.settings import Settings
 from tasks.slots import Seat, Slots
 from tasks.texts import Texts
-from tasks.work import Failure, Manifest, Result, item_id, unreadable
+from tasks.work import Failure, Manifest, Result, content_id, item_id, queue_of, unreadable
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines import Call
 from worker_agent.errors import (
@@ -54,13 +55,15 @@ class Broken(LLMQError):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One item at its turn: which it is, how many come after it, and what it asks."""
+    """One item at its turn: which it is, how many come after it, and what it asks; in a later stage about the
+    `parent`'s answer."""
 
     held: Held
     item: int
     more: int
     manifest: Manifest
     text: str | None
+    parent: Result | None = None
 
     @property
     def id(self) -> str:
@@ -80,8 +83,15 @@ class Turn:
     @property
     def question(self) -> Question:
         bundle = self.held.claim.bundle
-        prompt = self.manifest.prompts[bundle.prompts[self.item]]
-        return Question(prompt, self.text, bundle.file, self.manifest.params, self.id)
+        prompt, params = self.manifest.prompt_of(bundle, self.item), self.manifest.params_of(bundle)
+        given = self.parent.answer if self.parent else None
+        return Question(prompt, self.text, bundle.file, params, self.id, given)
+
+    @property
+    def tokens(self) -> int:
+        """About how many there are to read."""
+        given = len(self.parent.answer or "") // CHARACTERS_A_TOKEN if self.parent else 0
+        return self.held.claim.bundle.tokens + given
 
 
 @dataclass(slots=True)
@@ -170,6 +180,11 @@ class Carrier:
             self.slots.ending(seat)
         if turn.item == claim.suspect and claim.deaths >= MOST_DEATHS:
             return self._end(turn, self._poison(claim.deaths))
+        if claim.bundle.parent is not None:
+            turn = replace(turn, parent=self._parent(turn))
+            if turn.parent is None:
+                self.ledger.release(claim, backoff_s=1.0)
+                return "given back: its parent's answer is not there"
         try:
             model = self.live.prepare(self.live.model(claim.bundle.model))
             largest = self._largest_window(claim.queue, model)
@@ -196,11 +211,11 @@ class Carrier:
         claim = turn.held.claim
         self.live.speeds.saw(
             model.name,
-            tokens=claim.bundle.tokens,
+            tokens=turn.tokens,
             answer=reply.last.counts.completion_tokens or len(reply.last.text) // CHARACTERS_A_TOKEN,
             first_token_s=first_token_s,
             rest_s=took_s - first_token_s,
-            first=turn.item == claim.items[0],
+            first=turn.item == claim.items[0] or turn.parent is not None,
         )
 
     def _ask(self, turn: Turn, request: Request) -> Completion:
@@ -276,12 +291,15 @@ class Carrier:
             model_digest=model.digest,
             simulated=last.simulated,
             finish_reason=last.finish_reason,
-            cut=reply.cut,
+            cut=reply.cut or bool(turn.parent and turn.parent.cut),
             windows=reply.windows,
             failures=turn.failures,
             metrics=self._circumstances(turn)
             | measures(reply.completions, wait_s, model.window)
             | ({"quantization": model.quantization} if model.quantization else {}),
+            content=content_id(turn.parent.answer or "") if turn.parent else None,
+            added_ms=claim.added_ms,
+            ended_ms=claim.now_ms,
         )
 
     def _circumstances(self, turn: Turn) -> dict[str, Any]:
@@ -304,10 +322,24 @@ class Carrier:
 
     def _after(self, turn: Turn, step: Step) -> "Turn | str":
         """The next item of the bundle, if there is one and it is still ours."""
+        if step.bundle == "done":
+            self._invite_later(turn)
         if step.bundle != "held" or step.next_item is None:
             return f"the bundle is {step.bundle}"
         turn.held.kept()
         return replace(turn, item=step.next_item, more=step.more)
+
+    def _invite_later(self, turn: Turn) -> None:
+        """The bundle is done, and what waited for its answers is due: ask now, and not at the steward's next
+        tick."""
+        claim = turn.held.claim
+        later = [
+            Invitation(claim.run_id, claim.number, queue_of(stage.model, stage.host))
+            for stage in turn.manifest.stages
+            if stage.after == claim.bundle.stage
+        ]
+        if later:
+            self.ledger.patiently(lambda: invite(self.ledger.redis, later))
 
     def _end(self, turn: Turn, failure: Failure, metrics: dict[str, Any] | None = None) -> "Turn | str":
         result = Result(
@@ -352,8 +384,16 @@ class Carrier:
         message = f"{deaths} workers died while this item ran; it is set aside"
         return Failure(self.live.host.id, "poison", message)
 
+    def _parent(self, turn: Turn) -> Result | None:
+        """The answer this item reads; None: Redis came back without it."""
+        claim = turn.held.claim
+        (parent,) = self.runs.results(claim.run_id, [(claim.bundle.parent or 0, turn.item)])
+        return parent if parent and parent.success else None
+
     def _text(self, held: Held) -> str | None:
-        paper = held.claim.bundle.paper
+        claim = held.claim
+        stage = self._manifest(claim.run_id).stage_of(claim.bundle)
+        paper = claim.bundle.paper if stage.after is None or reads_paper(stage.template or "") else None
         return self.ledger.patiently(lambda: self.texts.read(paper)) if paper else None
 
     def _manifest(self, run_id: str) -> Manifest:

@@ -39,7 +39,7 @@ class Claims:
     ) -> None:
         self._live, self._ledger, self._slots, self._neighbours = live, ledger, slots, neighbours
         self._at_work, self._on_turn = at_work, on_turn
-        self.plenty = False  # so much was due at the last claim that an invitation waits for every slot
+        self.plenty = False  # so much was due at the last claim that invitations wait for every slot
         self._stay = Stay()
         self._refused: dict[tuple[str, str], float] = {}  # when, by run and queue
         self._looking, self._choosing = Lock(), Lock()
@@ -62,8 +62,7 @@ class Claims:
 
     @property
     def _queues(self) -> list[str]:
-        own = queue_of_host(self._live.host.id)
-        return [queue for queue in self._live.queues if queue != own]
+        return list(self._live.queues)
 
     def _look(self) -> list[Outlook]:
         """One for all slots that ask at the same time."""
@@ -97,8 +96,7 @@ class Claims:
 
     def _ask(self, look: Outlook, choice: Choice) -> Claim | None:
         token = new_token(self._live.incarnation)
-        others = self._neighbours.of(look.queue)
-        alone = not any(host.able for host in others)
+        alone = not any(host.able for host in self._neighbours.of(look.queue))
         claim = self._ledger.claim(
             look.run_id,
             look.queue,
@@ -109,9 +107,7 @@ class Claims:
             begin=not self._slots.full,
         )
         if claim:
-            # As many threads as this may each have taken an invitation and nothing of what is due.
-            threads = sum(host.slots + 1 for host in others) + self._slots.slots + 1
-            self.plenty = look.due.bundles > threads
+            self.plenty = look.due.bundles > self._slots.slots
         else:
             if len(self._refused) > MOST_REFUSED:
                 self._refused.clear()
@@ -196,4 +192,9 @@ class Claims:
 
 
 def _model(queue: str, default: str) -> str:
-    return default if queue == ANY_MODEL else queue.removeprefix("llmq.model.")
+    """What the work in it asks for; of pinned work, which may ask for any, the host's default."""
+    return (
+        default
+        if queue == ANY_MODEL or queue.startswith(queue_of_host(""))
+        else queue.removeprefix("llmq.model.")
+    )

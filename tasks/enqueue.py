@@ -30,10 +30,11 @@ def enqueue(
         raise SubmissionStopped(f"run {run_id} was cancelled while it was being submitted")
     if answer == "behind":
         raise Behind(f"Redis came back without a part of run {run_id}; give the same command again")
+    closed = {number for number, entry in enumerate(entries, first) if not entry.open}
     invitations = [
         Invitation(run_id, number, entry.queue, label(entry.bundle))
         for number, entry in enumerate(entries, first)
-        if entry.open and not entry.bundle.copies
+        if entry.open and not entry.bundle.copies and (entry.bundle.after < 0 or entry.bundle.after in closed)
     ]
     ledger.patiently(lambda: invite(ledger.redis, invitations))
 

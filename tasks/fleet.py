@@ -16,6 +16,7 @@ from tasks.children import WorkerChild, end_workers, start_worker
 from tasks.connection import Client
 from tasks.errors import InputError
 from tasks.hosts import HostRecord, live_hosts
+from tasks.intake.stages import Stage
 from tasks.settings import Settings
 from worker_agent.config import Host, read_fleet
 from worker_agent.detect import detect_local
@@ -112,6 +113,22 @@ class Fleet:
                 f"no host serves {', '.join(unknown)}; there is {', '.join(sorted(served)) or 'no model'}"
             )
 
+    def check_stages(self, stages: Iterable[Stage], live: Iterable[HostRecord]) -> None:
+        """Raises InputError for a model that no host serves, and for a host that there is not, or that is
+        asked for a model it has not. `live`: hosts beside the fleet may be asked too."""
+        stages = tuple(stages)
+        self.check_models([stage.model for stage in stages if stage.model and not stage.host])
+        records = {record.id: record for record in (*live, *self.records)}
+        hosts = sorted({*records, *(host.id for host in self.hosts)})
+        for stage in stages:
+            if stage.host and stage.host not in hosts:
+                raise InputError(
+                    f"{stage.name}: there is no host {stage.host!r}; there is {', '.join(hosts)} (where the "
+                    f"@ belongs to the model's name, write {stage.asks}@)"
+                )
+            if stage.host and (record := records.get(stage.host)):
+                _check_serves(record, stage)
+
     def _look(self, client: Client) -> None:
         ids = {host.id for host in self.hosts}
         self.records = tuple(record for record in live_hosts(client) if record.id in ids)
@@ -128,6 +145,12 @@ class Fleet:
     def _pending(self) -> list[str]:
         seen = {record.id for record in self.records} | set(self.down)
         return [host.id for host in self.hosts if host.id not in seen]
+
+
+def _check_serves(record: HostRecord, stage: Stage) -> None:
+    names = [model.name for model in record.models]
+    if names and stage.model and stage.model not in names:  # one that is down may not know its models
+        raise InputError(f"{stage.name}: {record.id} does not serve {stage.model}; it has {', '.join(names)}")
 
 
 def hosts_of(fleet_file: Path | None) -> tuple[Host, ...]:

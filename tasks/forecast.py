@@ -36,13 +36,15 @@ def papers(asked: Asked, hosts: Iterable[Able]) -> Iterator[PaperForecast]:
     """A forecast for each paper, in order."""
     able = tuple(hosts)
     manifest = asked.manifest
+    firsts = [stage for stage in manifest.all_stages if stage.after is None]
+    most = max(stage.max_tokens or manifest.params.max_tokens for stage in firsts)
     for paper in extract_all(asked.files):
         if paper.error:
             yield PaperForecast(paper.name, f"{paper.kind}: {paper.error}", 0, 0, ())
             continue
         tokens = estimate_tokens(paper.text or "")
         overhead = max(overhead_tokens(render(prompt, paper.name)) for prompt in manifest.prompts)
-        needs = tokens + overhead + manifest.params.max_tokens
+        needs = tokens + overhead + most
         fits = tuple(host.id for host in able if host.window is None or host.window >= needs)
         yield PaperForecast(paper.name, None, tokens, needs, fits)
 

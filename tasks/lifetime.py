@@ -7,7 +7,7 @@ from tasks.intake.plan import key_of
 from tasks.ledger import keys
 from tasks.reuse import places_of
 from tasks.runs import PAGE, Runs
-from tasks.work import RETRY_SUFFIX, item_id
+from tasks.work import RETRY_SUFFIX, Bundle, item_id
 
 
 def settle(runs: Runs, ttl_s: int) -> int:
@@ -94,13 +94,30 @@ def _forget_answers(runs: Runs, run_id: str, papers: set[str]) -> None:
     has them too."""
     manifest = runs.manifest(run_id)
     for first in range(0, int(runs.ledger.redis.llen(keys.plan(run_id))), PAGE):
-        places = {
-            item_id(run_id, number, item): places_of(bundle, key_of(manifest, bundle, item))
+        asked = [
+            (number, bundle, item)
             for number, bundle in runs.page(run_id, first)
             if not bundle.error and (bundle.paper is None or bundle.paper in papers)
             for item in range(len(bundle.prompts))
+        ]
+        read = _read_by(runs, run_id, asked)
+        places = {
+            item_id(run_id, number, item): places_of(
+                bundle, key_of(manifest, bundle, item, read.get((number, item)))
+            )
+            for number, bundle, item in asked
+            if bundle.parent is None or (number, item) in read
         }
         _forget_places(runs.ledger.redis, places)
+
+
+def _read_by(runs: Runs, run_id: str, asked: list[tuple[int, Bundle, int]]) -> dict[tuple[int, int], str]:
+    """Which answers the items of later stages read, where they were answered themselves."""
+    later = [(number, item) for number, bundle, item in asked if bundle.parent is not None]
+    results = runs.results(run_id, later)
+    return {
+        pair: result.content for pair, result in zip(later, results, strict=True) if result and result.content
+    }
 
 
 def _forget_places(client: Client, places: dict[str, tuple[str, tuple[str, str]]]) -> None:

@@ -3,7 +3,7 @@
 import sys
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from tasks.errors import InputError
 from tasks.intake.papers import Found, PaperFile, find_papers
 from tasks.intake.plan import LAYOUT
 from tasks.intake.prompt_files import choose_prompts
-from tasks.intake.prompts import render
+from tasks.intake.prompts import Prompt, render, render_later
+from tasks.intake.stages import Stage
 from tasks.settings import config_folder
 from tasks.work import Manifest, Params
 from worker_agent.version import git_sha, llmq_version, python_version
@@ -40,18 +41,30 @@ def asked(
     max_concurrent: int | None = None,
     priority: str = "normal",
     limit: int | None = None,
+    stages: Sequence[Stage] = (),
+    repeats: int = 1,
+    otherwise: Sequence[Prompt] = (),
 ) -> Asked:
-    """Check and gather. With papers and no prompt, the preset `research`."""
-    if not (paths or prompts or prompt_files):
+    """Check and gather. Where nobody names a prompt: `otherwise`, or with stages what the first one's
+    template asks, or with papers the preset `research`."""
+    named = bool(presets or prompts or prompt_files)
+    if stages and stages[0].template and not named:
+        prompts = [stages[0].template]
+    stages = [replace(stage, template=None) if stage.after is None else stage for stage in stages]
+    if not (paths or prompts or prompt_files or otherwise):
         raise InputError("nothing to ask: name papers (a file or folder), or a prompt with -p TEXT")
     if presets and not paths:
         raise InputError(f"the preset {presets[0]} asks about papers: name a file or folder")
     if name == "latest":
         raise InputError("a run cannot be named `latest`: that word means the newest run")
     found = find_papers(paths) if paths else Found((), ())
-    chosen = choose_prompts(presets, prompt_files, prompts, preset_folders())
+    chosen = tuple(otherwise) if not named else ()
+    chosen = chosen or choose_prompts(presets, prompt_files, prompts, preset_folders())
     for prompt in chosen:
         render(prompt, "paper" if paths else None)
+    for stage in stages:
+        if stage.template:
+            render_later(Prompt(stage.name, stage.template), "paper" if paths else None)
     manifest = Manifest(
         run_id=uuid.uuid4().hex[:10],
         prompts=chosen,
@@ -62,6 +75,8 @@ def asked(
         skipped=tuple(f"{one.name}: {one.reason}" for one in found.skipped),
         max_concurrent=max_concurrent,
         priority=priority,
+        stages=tuple(stages),
+        repeats=repeats,
         layout=LAYOUT,
         **submitter(),
     )

@@ -12,7 +12,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.request import submitter as _submitter
 from tasks.runs import Runs
 from tasks.submit import Submitted
-from tasks.work import Bundle, Entry, Result, digest, item_id, queue_of
+from tasks.work import UPSTREAM_FAILED, Bundle, Entry, Result, digest, item_id
 
 PAGE = 500
 
@@ -52,22 +52,26 @@ class _Old:
     error: str | None
 
     def entries(self, new_id: str) -> Iterator[Entry]:
-        """The plan for `new_id`: what is not run again is known."""
+        """The plan for `new_id`: what is not run again is known. What comes after an item that runs again
+        does so too."""
+        again: set[tuple[int, int]] = set()
         bundles = self.runs.bundles(self.run_id)
         while page := list(islice(bundles, PAGE)):
             pairs = [(number, item) for number, bundle in page for item in range(len(bundle.prompts))]
             results = iter(self.runs.results(self.run_id, pairs))
             for number, bundle in page:
-                known = ((item, next(results)) for item in range(len(bundle.prompts)))
-                carried = tuple(
-                    (item, self._carried(result, item_id(new_id, number, item)))
-                    for item, result in known
-                    if result and self._stays(bundle, result)
-                )
-                yield Entry(bundle, queue_of(bundle.model), carried)
+                carried = []
+                for item in range(len(bundle.prompts)):
+                    result = next(results)
+                    if result and (bundle.parent, item) not in again and self._stays(bundle, result):
+                        carried.append((item, self._carried(result, item_id(new_id, number, item))))
+                    else:
+                        again.add((number, item))
+                yield Entry(bundle, bundle.queue, tuple(carried))
 
     def _stays(self, bundle: Bundle, result: Result) -> bool:
-        if result.error is None or bundle.error:
+        """Unless its parent runs again, an item that failed because of that one would fail again."""
+        if result.error is None or bundle.error or result.error.type == UPSTREAM_FAILED:
             return True
         return self.error is not None and result.error.type != self.error
 

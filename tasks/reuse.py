@@ -11,7 +11,7 @@ from tasks.hosts import HostRecord
 from tasks.intake.plan import key_of
 from tasks.ledger import keys
 from tasks.ledger.ledger import Kept, Ledger
-from tasks.work import Bundle, Entry, Manifest, Result, item_id
+from tasks.work import Bundle, Entry, Manifest, Result, content_id, item_id
 
 KEY_CHARS = 24  # of the answer key's hash: 96 bits
 
@@ -20,7 +20,8 @@ def kept(manifest: Manifest, bundle: Bundle, item: int, result: Result, ttl_s: i
     """Where this result is kept for later runs; None: it is no answer."""
     if not result.success:
         return None
-    return _place(bundle, key_of(manifest, bundle, item), ttl_s, simulated=result.simulated)
+    key = key_of(manifest, bundle, item, result.content)
+    return _place(bundle, key, ttl_s, simulated=result.simulated)
 
 
 def places_of(bundle: Bundle, key: str) -> tuple[str, tuple[str, str]]:
@@ -39,7 +40,8 @@ def _place(bundle: Bundle, key: str, ttl_s: int, *, simulated: bool) -> Kept:
 class Earlier:
     """What is known already of a run about to be. `hosts`: the live ones, which tell whether answers will be
     simulated and which models have changed. `on_file`: an answer by its key, from results written earlier;
-    `taken` counts. Keys are computed only where there may be an answer: a new paper costs none."""
+    `taken` counts. Keys are computed only where there may be an answer: a new paper costs none, nor does what
+    comes after an answer that is not known."""
 
     ledger: Ledger
     manifest: Manifest
@@ -49,18 +51,31 @@ class Earlier:
     taken: int = 0
 
     def entries(self, first: int, rows: Sequence[tuple[Bundle, str]]) -> list[Entry]:
-        """The bundles, numbered from `first`, with the answers there are."""
-        keyed = list(self._keys(rows))
-        found = self._find([_place(rows[at][0], key, 0, simulated=self._simulated) for at, _, key in keyed])
-        known: dict[int, list[tuple[int, Result]]] = {}
-        for (at, item, key), in_redis in zip(keyed, found, strict=True):
+        """The bundles, numbered from `first`, with the answers there are. A later stage's bundle is among the
+        rows with its parent: they were planned together."""
+        known: dict[int, dict[int, Result]] = {}
+        for depth in range(1 + max((bundle.depth for bundle, _ in rows), default=0)):
+            self._look_up(first, rows, depth, known)
+        self.taken += sum(map(len, known.values()))
+        return [
+            Entry(bundle, queue, tuple(known.get(at, {}).items())) for at, (bundle, queue) in enumerate(rows)
+        ]
+
+    def _look_up(
+        self, first: int, rows: Sequence[tuple[Bundle, str]], depth: int, known: dict[int, dict[int, Result]]
+    ) -> None:
+        """Add what is known at one depth to `known`, by row and item."""
+        keyed = list(self._keys(first, rows, depth, known))
+        found = self._find(
+            [_place(rows[at][0], key, 0, simulated=self._simulated) for at, _, key, _ in keyed]
+        )
+        for (at, item, key, content), in_redis in zip(keyed, found, strict=True):
             result = in_redis or (self.on_file(key) if self.on_file else None)
             if result and self._usable(result):
                 own = item_id(self.manifest.run_id, first + at, item)
                 origin = result.reused_from or result.item_id
-                known.setdefault(at, []).append((item, replace(result, item_id=own, reused_from=origin)))
-        self.taken += sum(map(len, known.values()))
-        return [Entry(bundle, queue, tuple(known.get(at, ()))) for at, (bundle, queue) in enumerate(rows)]
+                taken = replace(result, item_id=own, reused_from=origin, content=content)
+                known.setdefault(at, {})[item] = taken
 
     def keep(self, entries: Sequence[Entry]) -> None:
         """What was taken is this run's from now on, and outlives the run it came from."""
@@ -76,13 +91,21 @@ class Earlier:
     def _simulated(self) -> bool:
         return bool(self.hosts) and all(host.simulated for host in self.hosts)
 
-    def _keys(self, rows: Sequence[tuple[Bundle, str]]) -> Iterator[tuple[int, int, str]]:
-        """(row, item, answer key) of every item that may have been answered."""
+    def _keys(
+        self, first: int, rows: Sequence[tuple[Bundle, str]], depth: int, known: dict[int, dict[int, Result]]
+    ) -> Iterator[tuple[int, int, str, str | None]]:
+        """(row, item, answer key, what stands in it for its parent's answer) of every item of this depth that
+        may have been answered."""
         every = bool(self.on_file) or self._any_answers(rows)
         for at, (bundle, _) in enumerate(rows):
-            if not bundle.error and (every or bundle.paper is None):
-                for item in range(len(bundle.prompts)):
-                    yield at, item, key_of(self.manifest, bundle, item)
+            if bundle.depth != depth or bundle.error or not (every or bundle.paper is None):
+                continue
+            for item in range(len(bundle.prompts)):
+                if bundle.parent is None:
+                    yield at, item, key_of(self.manifest, bundle, item), None
+                elif parent := known.get(bundle.parent - first, {}).get(item):
+                    content = content_id(parent.answer or "")
+                    yield at, item, key_of(self.manifest, bundle, item, content), content
 
     def _any_answers(self, rows: Sequence[tuple[Bundle, str]]) -> bool:
         """About any of these papers, to whatever."""

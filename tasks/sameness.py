@@ -7,16 +7,18 @@ import hashlib
 from collections.abc import Iterable
 
 from tasks.intake.papers import PaperFile, digest_bytes
-from tasks.intake.prompts import names_file
+from tasks.intake.prompts import Prompt, names_file
 from tasks.work import PROTOCOL, Manifest, digest
 
 
 def shape(manifest: Manifest, files: tuple[PaperFile, ...]) -> str:
     """What two equal submits have in common, as far as it is known without reading the files."""
-    named = any(map(names_file, manifest.prompts))
+    later = (Prompt(stage.name, stage.template) for stage in manifest.stages if stage.template)
+    named = any(map(names_file, (*manifest.prompts, *later)))
     papers = [(_size(file), file.name if named else None) for file in files]
     templates = [prompt.template for prompt in manifest.prompts]
-    return digest(PROTOCOL, papers, templates, manifest.models, repr(manifest.params))
+    chain = [repr(manifest.stages), manifest.repeats] if manifest.stages or manifest.repeats > 1 else []
+    return digest(PROTOCOL, papers, templates, manifest.models, repr(manifest.params), *chain)
 
 
 class Contents:

@@ -7,14 +7,17 @@ edges (`to_json`, `from_json`) and frozen in between.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+from tasks.intake import stages as stages_
 from tasks.intake.prompts import Prompt
+from tasks.intake.stages import Stage
 
-PROTOCOL = 1  # of messages, records and results in Redis; workers refuse any other
+PROTOCOL = 2  # of messages, records and results in Redis; workers refuse any other
 ANY_MODEL = "llmq.any"
 PRIORITIES = {"low": -1, "normal": 0, "high": 1}  # of runs: a free slot asks the highest first
+UPSTREAM_FAILED = "upstream_failed"  # the type of error of an item whose parent has no answer
 RETRY_SUFFIX = ".retry"  # consumed before the queue itself
 
 # Made once: `json.dumps` with options makes an encoder each time, at twice the cost of its work here.
@@ -22,8 +25,11 @@ _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(","
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def queue_of(model: str | None) -> str:
-    """The queue for work that asks for `model`; without one, any host answers with its default."""
+def queue_of(model: str | None, host: str | None = None) -> str:
+    """The queue for work that asks for `model`; without one, any host answers with its default. With a
+    `host`, it is pinned to that one."""
+    if host is not None:
+        return queue_of_host(host)
     return ANY_MODEL if model is None else f"llmq.model.{model}"
 
 
@@ -63,7 +69,9 @@ class Manifest:
     """What one submit asked. `models` is empty where any model will do; `paperless`: each prompt is
     an item of its own. `layout`: how a request was put together (intake/plan.py), `llmq`: the version
     that submitted it, `git` its commit in a checkout, `python` its interpreter, `command` what was typed;
-    runs from before they were kept had the first layout, and the others are unknown."""
+    runs from before they were kept had the first layout, and the others are unknown. `stages` are empty
+    where nobody reads another's answers; then `models` say who is asked. `repeats`: how often each item
+    is asked."""
 
     run_id: str
     prompts: tuple[Prompt, ...]
@@ -75,6 +83,8 @@ class Manifest:
     skipped: tuple[str, ...] = ()
     max_concurrent: int | None = None
     priority: str = "normal"
+    stages: tuple[Stage, ...] = ()
+    repeats: int = 1
     protocol: int = PROTOCOL
     layout: int = 1
     llmq: str | None = None
@@ -83,9 +93,31 @@ class Manifest:
     command: tuple[str, ...] = ()
 
     @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """As they were given; without any, a first one for each model."""
+        return self.stages or tuple(Stage(model=model) for model in self.models or (None,))
+
+    @property
+    def first_models(self) -> tuple[str, ...]:
+        """Which models the first stages name."""
+        return tuple(stage.model for stage in self.all_stages if stage.model and stage.after is None)
+
+    @property
     def queues(self) -> tuple[str, ...]:
         """Where the run's invitations go; for each there is a retry queue beside it."""
-        return tuple(map(queue_of, self.models or (None,)))
+        return tuple(dict.fromkeys(queue_of(stage.model, stage.host) for stage in self.all_stages))
+
+    def stage_of(self, bundle: "Bundle") -> Stage:
+        return self.stages[bundle.stage] if self.stages else Stage(model=bundle.model)
+
+    def prompt_of(self, bundle: "Bundle", item: int) -> Prompt:
+        """What an item is asked: the run's prompt, or in a later stage its template under that name."""
+        prompt, stage = self.prompts[bundle.prompts[item]], self.stage_of(bundle)
+        return prompt if stage.after is None else Prompt(prompt.name, stage.template or "")
+
+    def params_of(self, bundle: "Bundle") -> Params:
+        most = self.stage_of(bundle).max_tokens
+        return replace(self.params, max_tokens=most) if most else self.params
 
     def to_fields(self) -> list[str]:
         """As Redis hash fields; what scripts read stands in fields of its own."""
@@ -95,6 +127,9 @@ class Manifest:
             fields += ["max_concurrent", str(self.max_concurrent)]
         if rank := PRIORITIES[self.priority]:
             fields += ["priority", str(rank)]
+        if depth := stages_.depth(self.stages):
+            names = [stage.name for stage in self.stages]
+            fields += ["depth", str(depth), "stages", json.dumps(names), "upstream", _blank_failure()]
         return fields
 
     @classmethod
@@ -104,6 +139,7 @@ class Manifest:
         own["params"] = Params(**own["params"])
         for listed in ("models", "skipped", "command"):
             own[listed] = tuple(own.get(listed, ()))
+        own["stages"] = tuple(Stage(**stage) for stage in own.get("stages", ()))
         known = cls.__dataclass_fields__  # a newer llmq may say more
         return cls(run_id=run_id, **{name: value for name, value in own.items() if name in known})
 
@@ -113,7 +149,9 @@ class Bundle:
     """The WorkItems of one Paper for one Model. `prompts` are indices into the manifest's; item k
     answers the k-th of them. `error` (type, message): the paper cannot be read, its items end with
     that. `copies`: (bundle, item) of equal answer key, answered once for all. `tokens`: about how many
-    there are to read, for comparing bundles."""
+    there are to read, for comparing bundles (of a later stage: beside the answers it reads, until they are
+    there). `stage` is an index into the manifest's, with `depth` others before it; in a later one item k
+    reads the answer of item k of the bundle `parent`. `host`: only this one may take it. `repeat`: from 0."""
 
     file: str | None
     paper: str | None
@@ -122,15 +160,28 @@ class Bundle:
     error: tuple[str, str] | None = None
     copies: tuple[tuple[int, int], ...] = ()
     tokens: int = 0
+    stage: int = 0
+    depth: int = 0
+    parent: int | None = None
+    host: str | None = None
+    repeat: int = 0
 
     @property
     def after(self) -> int:
-        """The bundle this one waits for, -1 if none."""
-        return self.copies[0][0] if self.copies else -1
+        """The bundle this one waits for, -1 if none: the original of its copies, else its parent."""
+        if self.copies:
+            return self.copies[0][0]
+        return -1 if self.parent is None else self.parent
+
+    @property
+    def queue(self) -> str:
+        """Where it waits."""
+        return queue_of(self.model, self.host)
 
     def to_json(self) -> str:
-        fields = ((name, getattr(self, name)) for name in self.__slots__)  # `asdict` copies deeply
-        return _compact({name: value for name, value in fields if value not in (None, (), 0)})
+        # `asdict` copies deeply
+        record = {name: value for name in self.__slots__ if (value := getattr(self, name)) or value == ""}
+        return _compact(record if self.parent is None else record | {"parent": self.parent})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -144,6 +195,11 @@ class Bundle:
             error=(error[0], error[1]) if error else None,
             copies=tuple((b, i) for b, i in record.get("copies", ())),
             tokens=record.get("tokens", 0),
+            stage=record.get("stage", 0),
+            depth=record.get("depth", 0),
+            parent=record.get("parent"),
+            host=record.get("host"),
+            repeat=record.get("repeat", 0),
         )
 
 
@@ -161,7 +217,9 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Result:
     """How a WorkItem ended: `answer` or `error`, never both. `metrics` are the columns of
-    docs/results.md, None where unknown. `windows`: into how many the paper had to be cut."""
+    docs/results.md, None where unknown. `windows`: into how many the paper had to be cut. `content`: sha256
+    of the answer that a later stage's item read. `added_ms` and `ended_ms`: when its bundle could be claimed
+    and when it was answered, by the clock of Redis."""
 
     item_id: str
     host: str
@@ -180,6 +238,9 @@ class Result:
     reused_from: str | None = None
     failures: tuple[Failure, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
+    content: str | None = None
+    added_ms: int | None = None
+    ended_ms: int | None = None
 
     @property
     def answer_tokens(self) -> int | None:
@@ -242,6 +303,17 @@ class Entry:
 def failures(records: Sequence[dict[str, Any]]) -> tuple[Failure, ...]:
     """Failures from their JSON objects."""
     return tuple(Failure(**record) for record in records)
+
+
+def _blank_failure() -> str:
+    """The result of an item whose parent failed, as a form that a script fills in (lua/common.lua)."""
+    error = Failure("<host>", UPSTREAM_FAILED, "<message>")
+    return Result("<item>", "", 0, model="<model>", error=error).to_json("<date>")
+
+
+def content_id(answer: str) -> str:
+    """By which a later stage's answer key knows what it reads."""
+    return hashlib.sha256(answer.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def unreadable(run_id: str, number: int, item: int, bundle: Bundle, host: str) -> Result:

@@ -2,41 +2,64 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tasks.intake.extract import Paper
-from tasks.intake.prompts import names_file, render
-from tasks.work import Bundle, Manifest, digest, queue_of
+from tasks.intake.prompts import names_file, reads_paper, render, render_later
+from tasks.intake.stages import FIRST, Later, below
+from tasks.work import Bundle, Manifest, Params, digest
 
 CHARACTERS_A_TOKEN = 4  # roughly, and only to compare papers
 LAYOUT = 1  # of system text and prompt; a change makes other answers
 
 
 def answer_key(
-    paper_id: str | None, instruction: str, model: str | None, manifest: Manifest, stage: str
+    paper_id: str | None,
+    instruction: str,
+    model: str | None,
+    manifest: Manifest,
+    stage: str,
+    *,
+    params: Params | None = None,
+    parent: object = None,
 ) -> str:
     """Everything that decides an answer. Two items with one key may share it."""
-    p, layout = manifest.params, manifest.layout
+    p, layout = params or manifest.params, manifest.layout
     return digest(
-        layout, paper_id, instruction, model, p.max_tokens, p.temperature, p.seed, p.overflow, stage, None
+        layout, paper_id, instruction, model, p.max_tokens, p.temperature, p.seed, p.overflow, stage, parent
     )
 
 
-def key_of(manifest: Manifest, bundle: Bundle, item: int) -> str:
-    """The answer key of an item of a bundle."""
-    instruction = render(manifest.prompts[bundle.prompts[item]], bundle.file)
-    return answer_key(bundle.paper, instruction, bundle.model, manifest, "generate")
+def key_of(manifest: Manifest, bundle: Bundle, item: int, content: str | None = None) -> str:
+    """The answer key of an item of a bundle; in a later stage `content` stands for the answer it reads."""
+    stage, params = manifest.stage_of(bundle), manifest.params_of(bundle)
+    prompt = manifest.prompt_of(bundle, item)
+    asked = f"{bundle.model or ''}@{bundle.host}" if bundle.host else bundle.model
+    if bundle.parent is None:
+        paper, name, instruction = bundle.paper, FIRST, render(prompt, bundle.file)
+    else:
+        paper = bundle.paper if reads_paper(prompt.template) else None
+        name, instruction = stage.name, render_later(prompt, bundle.file)
+    parent = [content, bundle.repeat] if bundle.repeat else content
+    return answer_key(paper, instruction, asked, manifest, name, params=params, parent=parent)
 
 
 class Planner:
     """Hands out bundles in order, numbered from 0. Items whose answer key has come before in this run
-    become copies, in bundles that wait for the original.
+    become copies, in bundles that wait for the original. Behind each bundle of a first stage come those of
+    the stages below it.
 
-    Within a run, answer keys are equal where paper, model and instruction are. Most papers come once, so
-    what is kept of each is where it was first asked about; instructions are compared when it comes again."""
+    Within a first stage, answer keys are equal where paper, model, repeat and instruction are. Most papers
+    come once, so what is kept of each is where it was first asked about; instructions are compared when it
+    comes again."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._models = manifest.models or (None,)
+        stages = enumerate(manifest.all_stages)
+        self._firsts = [(index, stage) for index, stage in stages if stage.after is None]
+        self._below: dict[int, tuple[Later, ...]] = {
+            index: below(manifest.stages, index) for index, _ in self._firsts if manifest.stages
+        }
         self._once: dict[bytes, tuple[int, str | None, tuple[int, ...]]] = {}  # number, file and prompts
         self._again: dict[bytes, dict[str, tuple[int, int]]] = {}  # of what came twice, by instruction
         self._fixed: dict[int, str] = {}  # instructions that are the same for every file
@@ -45,25 +68,25 @@ class Planner:
     def paper(self, paper: Paper) -> Iterator[tuple[Bundle, str]]:
         """A paper's bundles, each with its queue."""
         every = tuple(range(len(self._manifest.prompts)))
-        for model in self._models:
+        tokens = len(paper.text or "") // CHARACTERS_A_TOKEN
+        for first in self._first_bundles(paper.name, None if paper.error else paper.id, every, tokens):
             if paper.error:
                 error = (paper.error.kind, str(paper.error))
-                yield self._count(Bundle(paper.name, None, model, every, error=error))
+                yield from self._chain(replace(first, tokens=0, error=error))
             else:
-                tokens = len(paper.text or "") // CHARACTERS_A_TOKEN
-                yield from self._bundles(paper.name, paper.id, model, every, tokens)
+                yield from self._bundles(first)
 
     def prompts(self) -> Iterator[tuple[Bundle, str]]:
         """Without papers: each prompt, for each model, is a bundle of one item."""
         for index in range(len(self._manifest.prompts)):
-            for model in self._models:
-                tokens = len(self._manifest.prompts[index].template) // CHARACTERS_A_TOKEN
-                yield from self._bundles(None, None, model, (index,), tokens)
+            tokens = len(self._manifest.prompts[index].template) // CHARACTERS_A_TOKEN
+            for first in self._first_bundles(None, None, (index,), tokens):
+                yield from self._bundles(first)
 
     def recall(self, bundle: Bundle) -> None:
         """Count a bundle that an interrupted submit has already added."""
-        if not bundle.copies and not bundle.error:
-            mark = _mark(bundle.paper, bundle.model)
+        if bundle.parent is None and not bundle.copies and not bundle.error:
+            mark = _mark(bundle)
             if mark in self._once:
                 originals = self._originals(mark)
                 for item, index in enumerate(bundle.prompts):
@@ -72,22 +95,63 @@ class Planner:
                 self._once[mark] = self.number, bundle.file, bundle.prompts
         self.number += 1
 
-    def _bundles(
-        self, file: str | None, paper: str | None, model: str | None, prompts: tuple[int, ...], tokens: int
-    ) -> Iterator[tuple[Bundle, str]]:
-        new, copies = self._sort(file, paper, model, prompts)
+    def _first_bundles(
+        self, file: str | None, paper: str | None, prompts: tuple[int, ...], tokens: int
+    ) -> Iterator[Bundle]:
+        """What is asked first, by whom and how often."""
+        staged = bool(self._manifest.stages)
+        for index, stage in self._firsts:
+            asked = Bundle(
+                file,
+                paper,
+                stage.model,
+                prompts,
+                tokens=tokens,
+                stage=index if staged else 0,
+                host=stage.host,
+            )
+            yield asked
+            for repeat in range(1, self._manifest.repeats):
+                yield replace(asked, repeat=repeat)
+
+    def _bundles(self, asked: Bundle) -> Iterator[tuple[Bundle, str]]:
+        new, copies = self._sort(asked)
         if new:
-            yield self._count(Bundle(file, paper, model, new, tokens=tokens))
+            yield from self._chain(asked if new is asked.prompts else replace(asked, prompts=new))
         for originals in copies.values():
             indices = tuple(index for index, _ in originals)
             pairs = tuple(pair for _, pair in originals)
-            yield self._count(Bundle(file, paper, model, indices, copies=pairs))
+            yield from self._chain(replace(asked, prompts=indices, copies=pairs, tokens=0))
 
-    def _sort(
-        self, file: str | None, paper: str | None, model: str | None, prompts: tuple[int, ...]
-    ) -> tuple[tuple[int, ...], dict[int, list[tuple[int, tuple[int, int]]]]]:
+    def _chain(self, first: Bundle) -> Iterator[tuple[Bundle, str]]:
+        """A first stage's bundle, and those of the stages below it. What is below a copy copies what is below
+        its original, down to an instruction that names the file."""
+        number = self.number
+        yield self._count(first)
+        copied = {0} if first.copies else set()
+        for later in self._below.get(first.stage, ()):
+            stage = self._manifest.stages[later.stage]
+            template = stage.template or ""
+            if later.parent in copied and "{filename}" not in template:
+                copied.add(later.place)
+            copies = first.copies if later.place in copied else ()
+            yield self._count(
+                replace(
+                    first,
+                    model=stage.model,
+                    host=stage.host,
+                    error=None,
+                    copies=tuple((original + later.place, item) for original, item in copies),
+                    tokens=first.tokens if reads_paper(template) and first.paper else 0,
+                    stage=later.stage,
+                    depth=later.depth,
+                    parent=number + later.parent,
+                )
+            )
+
+    def _sort(self, asked: Bundle) -> tuple[tuple[int, ...], dict[int, list[tuple[int, tuple[int, int]]]]]:
         """Prompts to answer, and those that copy, by the bundle they copy from."""
-        mark = _mark(paper, model)
+        mark, file, prompts = _mark(asked), asked.file, asked.prompts
         originals = self._originals(mark) if mark in self._once else {}
         new: list[int] = []
         copies: dict[int, list[tuple[int, tuple[int, int]]]] = {}
@@ -121,9 +185,10 @@ class Planner:
 
     def _count(self, bundle: Bundle) -> tuple[Bundle, str]:
         self.number += 1
-        return bundle, queue_of(bundle.model)
+        return bundle, bundle.queue
 
 
-def _mark(paper: str | None, model: str | None) -> bytes:
-    """Stands for a paper and a model in a third of the bytes."""
-    return hashlib.blake2b(repr((paper, model)).encode(), digest_size=16).digest()
+def _mark(bundle: Bundle) -> bytes:
+    """Stands for what its answer keys share in a third of the bytes."""
+    shared = (bundle.paper, bundle.model, bundle.stage, bundle.repeat)
+    return hashlib.blake2b(repr(shared).encode(), digest_size=16).digest()

@@ -74,7 +74,7 @@ def load_prompts(path: Path) -> tuple[Prompt, ...]:
     """The prompts of a prompt file. Raises InputError that says where it is wrong."""
     if path.suffix.lower() == ".toml":
         return _read_preset(path).prompts
-    text = _read(path).strip()
+    text = read_text(path).strip()
     if not text:
         raise InputError(f"{printable(path)}: the prompt file is empty")
     return (Prompt(printable(path.stem), text),)
@@ -91,16 +91,17 @@ def _preset_files(folders: Iterable[Path]) -> dict[str, Path]:
 
 def _read_preset(path: Path) -> Preset:
     try:
-        table = _PresetTable.model_validate(tomllib.loads(_read(path)))
+        table = _PresetTable.model_validate(tomllib.loads(read_text(path)))
     except tomllib.TOMLDecodeError as error:  # it says line and column
         raise InputError(f"{printable(path)}: not TOML: {error}") from None
     except ValidationError as error:
-        raise InputError(f"{printable(path)}: {'; '.join(_faults(error))}") from None
+        raise InputError(f"{printable(path)}: {'; '.join(faults(error))}") from None
     prompts = distinct(Prompt(entry.name, entry.template) for entry in table.prompt)
     return Preset(path.stem, table.description, prompts)
 
 
-def _faults(error: ValidationError) -> list[str]:
+def faults(error: ValidationError) -> list[str]:
+    """What is wrong with a TOML file, and where."""
     return [f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
 
 
@@ -110,7 +111,8 @@ def _place(loc: tuple[int | str, ...]) -> str:
     return "".join(words).removeprefix(", ")
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file that a person wrote. Raises InputError."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from tasks.intake.prompts import SYSTEM, wrap
+from tasks.intake.prompts import PAPER, SYSTEM, Material, before, wrap
 from worker_agent.errors import ContextOverflow
 
 TEMPLATE_TOKENS = 64  # what a chat template adds around system and user text, generously
@@ -71,14 +71,18 @@ def split(text: str, budget_tokens: int, scale: float = 1.0) -> list[str]:
     return list(_pack(text, limit, _SEAMS))
 
 
-def part_prompt(instruction: str, part: str, number: int, total: int) -> tuple[str, str]:
+def part_prompt(
+    instruction: str, part: str, number: int, total: int, material: Material = PAPER
+) -> tuple[str, str]:
     """System and user text that put the instruction to one part (counted from 1) of a paper."""
-    return SYSTEM, f"{wrap(part)}\n\n{_part_note(number, total)}\n\n{instruction}"
+    note = _part_note(number, total).replace("paper", material.noun)
+    return before(part, f"{note}\n\n{instruction}", material)
 
 
-def reduce_prompt(instruction: str, answers: Sequence[str]) -> tuple[str, str]:
+def reduce_prompt(instruction: str, answers: Sequence[str], material: Material = PAPER) -> tuple[str, str]:
     """System and user text that join the answers from consecutive parts into one."""
-    return SYSTEM, f"{wrap(_joined(answers))}\n\n{_JOIN}\n\nThe instruction: {instruction}"
+    note = _JOIN.replace("paper", material.noun)
+    return before(_joined(answers), f"{note}\n\nThe instruction: {instruction}", material)
 
 
 def reduce_overhead_tokens(instruction: str) -> int:

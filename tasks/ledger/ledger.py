@@ -174,7 +174,7 @@ class Ledger:
         for entry in entries:
             bundle = entry.bundle
             args += [bundle.to_json(), entry.queue, len(bundle.prompts), bundle.tokens]
-            args += [bundle.after, len(entry.known)]
+            args += [bundle.after, int(not bundle.copies), bundle.depth, len(entry.known)]
             for item, result in entry.known:
                 args += [item, *_outcome(result), result.to_json(finished_at)]
         return str(self._run("add", run_id, args))

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from tasks.intake.plan import key_of
+from tasks.intake.stages import FIRST, leaves
 from tasks.runs import Runs, Status
 from tasks.work import Bundle, Failure, Manifest, Params, Result, item_id
 
@@ -17,9 +18,10 @@ PAGE = 100  # bundles read at a time
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One WorkItem and how it ended, or `result` None: not yet. `paper`: the sha256 of its text, None where
-    it has none; `layout` and `llmq` as in the Manifest. With that text, what was asked can be asked again.
-    `index` orders the rows as the plan does, with gaps where a bundle does not have all prompts."""
+    """One WorkItem and how it ended, or `result` None: not yet. `parent`: the item whose answer one of a
+    later stage reads; `ends`: no stage reads its own. `paper`: the sha256 of its text, None where it has
+    none; `layout` and `llmq` as in the Manifest. With that text, what was asked can be asked again. `index`
+    orders the rows as the plan does, with gaps where a bundle does not have all prompts."""
 
     item_id: str
     file: str | None
@@ -27,7 +29,10 @@ class Row:
     prompt_template: str
     model: str | None
     result: Result | None
-    stage: str = "generate"
+    stage: str = FIRST
+    parent: str | None = None
+    repeat: int = 0
+    ends: bool = True
     paper: str | None = None
     params: Params = field(default_factory=Params)
     layout: int = 1
@@ -80,7 +85,10 @@ class Report:
             "state": status.state,
             "files_processed": self.manifest.files,
             "files_skipped": list(self.manifest.skipped),
-            "prompts_used": [prompt.template for prompt in self.manifest.prompts],
+            "prompts_used": [prompt.template for prompt in self.manifest.prompts]
+            + [
+                stage.template for stage in self.manifest.stages if stage.template and stage.after is not None
+            ],
             "total_tasks": status.total,
             "successful": status.successful,
             "failed": status.total - status.successful if status.ended else status.failed,
@@ -101,10 +109,12 @@ class Report:
 
     def _row(self, number: int, bundle: Bundle, item: int, result: Result | None) -> Row:
         asked = self.manifest
-        prompt = asked.prompts[bundle.prompts[item]]
+        prompt = asked.prompt_of(bundle, item)
         own_id = item_id(asked.run_id, number, item)
         if result is None and self.status.state == "cancelled":
             result = Result(own_id, "", 0, error=Failure("", "cancelled", "the run was cancelled"))
+        content = result.content if result else None
+        keyed = not bundle.error if bundle.parent is None else content is not None
         return Row(
             own_id,
             bundle.file,
@@ -112,11 +122,15 @@ class Report:
             prompt.template,
             bundle.model,
             result,
+            stage=asked.stage_of(bundle).name,
+            parent=None if bundle.parent is None else item_id(asked.run_id, bundle.parent, item),
+            repeat=bundle.repeat,
+            ends=not asked.stages or bundle.stage in leaves(asked.stages),
             paper=bundle.paper,
-            params=asked.params,
+            params=asked.params_of(bundle),
             layout=asked.layout,
             llmq=asked.llmq,
-            answer_key=None if bundle.error else key_of(asked, bundle, item),
+            answer_key=key_of(asked, bundle, item, content) if keyed else None,
             index=number * len(asked.prompts) + bundle.prompts[item],
         )
 

@@ -20,6 +20,8 @@ HEAD = ("file", "prompt_name", "model", "host", "success", "response", "error_ty
 FACTS = (
     "item_id",
     "stage",
+    "parent",
+    "repeat",
     "engine",
     "engine_version",
     "model_digest",
@@ -31,6 +33,7 @@ FACTS = (
     "reused_from",
     "reasoning",
 )
+OF_RESULT = FACTS[4:]
 PARAMS = ("max_tokens", "temperature", "seed", "overflow")
 ORIGIN = ("failures", "paper_id", "prompt_sha256", "layout", *PARAMS, "llmq_version", "answer_key")
 COLUMNS = (*HEAD, *FACTS, *ORIGIN, *METRICS)
@@ -50,8 +53,10 @@ def to_object(row: Row) -> dict[str, Any]:
         "item_id": row.item_id,
         "prompt_name": row.prompt_name,
         "stage": row.stage,
+        "parent": row.parent,
+        "repeat": row.repeat,
         "host": result.host or None if result else None,
-        **({name: getattr(result, name) for name in FACTS[2:]} if result else {}),
+        **({name: getattr(result, name) for name in OF_RESULT} if result else {}),
         "failures": _failures(result),
         "paper_id": row.paper,
         "prompt_sha256": row.prompt_sha256,
@@ -67,7 +72,8 @@ def to_cells(row: Row) -> list[Any]:
     """The row under COLUMNS; unknown is empty, and no text starts a formula."""
     result = row.result
     head = [row.file, row.prompt_name, result.model if result else row.model, *_outcome(result)]
-    facts = [row.item_id, row.stage, *(getattr(result, name) if result else None for name in FACTS[2:])]
+    known = (getattr(result, name) if result else None for name in OF_RESULT)
+    facts = [row.item_id, row.stage, row.parent, row.repeat, *known]
     params = [getattr(row.params, name) for name in PARAMS]
     failed = _failures(result)
     origin = [json.dumps(failed) if failed else None, row.paper, row.prompt_sha256, row.layout]
@@ -81,7 +87,7 @@ def to_request_cells(row: Row) -> list[Any]:
 
 
 def _cells(values: Iterable[Any]) -> list[Any]:
-    return [_cell(value) if isinstance(value, str | bool) else value for value in values]
+    return [to_cell(value) for value in values]
 
 
 def _outcome(result: Result | None) -> tuple[Any, ...]:
@@ -103,8 +109,11 @@ def _failures(result: Result | None) -> list[list[str]]:
     return [[one.host, one.type, one.message] for one in result.failures] if result else []
 
 
-def _cell(value: str | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else tame(value)
+def to_cell(value: Any) -> Any:
+    """A value as CSV has it; unknown is empty, and no text starts a formula."""
+    if isinstance(value, str):
+        return tame(value)
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def tame(text: str) -> str:

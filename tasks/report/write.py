@@ -12,9 +12,13 @@ from typing import IO, Any
 
 from tasks.errors import InputError, OutputError
 from tasks.report import parquet
+from tasks.report.chain_table import columns, to_chain, to_chain_cells
+from tasks.report.chains import chains, hop_names
 from tasks.report.collect import Report, Row
 from tasks.report.columns import REQUEST
 from tasks.report.figures import request
+from tasks.report.p2p import COLUMNS as P2P_COLUMNS
+from tasks.report.p2p import to_p2p_rows
 from tasks.report.sidecar import sidecar
 from tasks.report.table import COLUMNS, to_cells, to_object, to_request_cells
 
@@ -50,7 +54,8 @@ def write(report: Report, rows: Callable[[], Iterable[Row]], path: Path) -> None
 
 def writer(path: Path) -> "Writer":
     """What a file of this name holds."""
-    return NAMED.get(path.name) or WRITERS[path.suffix.lower()]
+    of_chains = (fill for name, fill in OF_CHAINS.items() if f".{path.name.lower()}".endswith(f".{name}"))
+    return NAMED.get(path.name) or next(of_chains, None) or WRITERS[path.suffix.lower()]
 
 
 def grows(path: Path) -> bool:
@@ -87,11 +92,18 @@ def _write_text(path: Path, fill: Callable[[IO[str]], None]) -> None:
 
 
 def write_json(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
-    """The summary with all results, streamed."""
+    """The summary with all results, and where there are stages with all chains; streamed."""
     head = _json(report.summary(), indent=1)
     out.write(head.removesuffix("\n}") + ',\n "results": [')
+    seen = set()
     for number, row in enumerate(rows):
         out.write(("," if number else "") + "\n  " + line(row))
+        if report.manifest.stages:
+            seen.add(row.item_id)
+    if report.manifest.stages:
+        out.write('\n ],\n "chains": [')
+        for number, chain in enumerate(chains(report, seen)):
+            out.write(("," if number else "") + "\n  " + _json(to_chain(chain)))
     out.write("\n ]\n}\n")
 
 
@@ -103,6 +115,21 @@ def write_csv(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
     table = csv.writer(out, lineterminator="\n")
     table.writerow(COLUMNS)
     table.writerows(to_cells(row) for row in rows)
+
+
+def write_chains(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
+    """A row per chain that has one of the rows."""
+    names = hop_names(report.manifest.all_stages)
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(columns(names))
+    table.writerows(to_chain_cells(chain, names) for chain in chains(report, {row.item_id for row in rows}))
+
+
+def write_p2p(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
+    """The same in the columns of the P2P testing framework."""
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(P2P_COLUMNS)
+    table.writerows(to_p2p_rows(chains(report, {row.item_id for row in rows})))
 
 
 def write_requests_csv(report: Report, rows: Iterable[Row], out: IO[str]) -> None:
@@ -137,6 +164,8 @@ LINE = json.JSONEncoder(ensure_ascii=False)
 PARQUET = ".parquet"
 Writer = Callable[[Report, Iterable[Row], IO[str]], Any]
 WRITERS: dict[str, Writer] = {".json": write_json, ".jsonl": write_jsonl, ".csv": write_csv}
+# Of a run with stages; also as `ANYTHING.chains.csv`.
+OF_CHAINS: "dict[str, Writer]" = {"chains.csv": write_chains, "p2p.csv": write_p2p}
 NAMED: dict[str, Writer] = {
     "requests.csv": write_requests_csv,
     "requests.jsonl": write_requests_jsonl,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -82,8 +83,8 @@ def examples() -> list[str]:
 
 def test_the_examples_run_as_they_stand(room: Room) -> None:
     """Each command in the README's blocks, in their order, against a small fleet."""
-    mac = room.simulator("mac", "lm_studio", service_s=0.05, slots=2)
-    pi = room.simulator("pi", "ollama", service_s=0.05)
+    mac = room.simulator("mac", "lm_studio", models=["llama3.2:1b"], service_s=0.05, slots=2)
+    pi = room.simulator("pi", "ollama", models=["qwen2.5:0.5b"], service_s=0.05)
     room.fleet({"imac-office": mac, "pi-shelf": pi})
     room.papers(2)
     seen = examples()
@@ -93,7 +94,7 @@ def test_the_examples_run_as_they_stand(room: Room) -> None:
         if said:
             run_on(room, command, said)
         else:
-            done = room.llmq(*command.split()[1:])
+            done = room.llmq(*shlex.split(command)[1:])
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 

@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Iterator
 
-PAPER = re.compile(r".*<paper>(.*?)</paper>", re.DOTALL)  # the last: the system text names the tags, too
+PAPER = re.compile(r".*<(paper|text)>(.*?)</\1>", re.DOTALL)  # the last: the system text names the tags, too
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 SHORT = 4  # words; below it, a heading or a page number rather than a sentence
 
@@ -45,7 +45,7 @@ def write_answer(prompt: str, length: int, dice: random.Random) -> list[str]:
 
 def _sentences(prompt: str) -> list[str]:
     paper = PAPER.match(prompt)
-    source = paper.group(1) if paper else prompt
+    source = paper.group(2) if paper else prompt
     found = [part for part in SENTENCE_END.split(source) if part.strip()]
     whole = [part for part in found if len(part.split()) >= SHORT]
     return whole or found or ["Nothing."]

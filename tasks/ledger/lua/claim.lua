@@ -76,29 +76,34 @@ if limit and tonumber(redis.call('HGET', counts, 'held') or '0') >= tonumber(lim
   return {'full'}
 end
 
--- A page of what is due in the order asked for, beginning after the first `skip`.
-local function page_of_due(skip, size)
-  local set = due_prefix .. queue
-  if which == 'shortest' then
-    return redis.call('ZREVRANGEBYSCORE', set, '(' .. BEHIND, '-inf', 'LIMIT', skip, size)
-  end
-  local from = most == '' and '-inf' or string.format('%d', -most * 100 - 99)
-  return redis.call('ZRANGEBYSCORE', set, from, t, 'LIMIT', skip, size)
+-- The first to be had of what is due between two scores, from the lowest score on or from the highest.
+local function first_free(from, to, highest_first)
+  local skip, size = 0, 64
+  repeat
+    local due = highest_first
+      and redis.call('ZREVRANGEBYSCORE', due_prefix .. queue, to, from, 'LIMIT', skip, size)
+      or redis.call('ZRANGEBYSCORE', due_prefix .. queue, from, to, 'LIMIT', skip, size)
+    for _, n in ipairs(due) do
+      local granted = free(n) and grant(n)
+      if granted then return granted end
+    end
+    skip = skip + size
+  until #due < size
 end
 
-local skip, size = 0, 64
-while which ~= 'none' do
-  local due = page_of_due(skip, size)
-  for _, n in ipairs(due) do
-    local granted = free(n) and grant(n)
+-- Of each stage those that are short enough, later stages first.
+local function first_short()
+  for depth = tonumber(redis.call('HGET', run, 'depth') or '0'), 0, -1 do
+    local from = string.format('%d', -depth * LATER - most * 100 - 99)
+    local granted = first_free(from, depth == 0 and t or string.format('%d', 1 - depth * LATER))
     if granted then return granted end
   end
-  skip = skip + size
-  if #due < size then
-    if which == 'longest' then break end
-    which, most, skip = 'longest', '', 0 -- what is only lent
-  end
 end
+
+local due
+if which == 'shortest' then due = first_free('-inf', '(' .. BEHIND, true) or first_free('-inf', t) end
+if which == 'longest' then due = most == '' and first_free('-inf', t) or most ~= '' and first_short() end
+if due then return due end
 for at = 10, #ARGV do
   local n, from = string.match(ARGV[at], '^(%d+) (.+)$')
   local granted = take_over(n, from) and grant(n)

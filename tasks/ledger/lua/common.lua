@@ -1,7 +1,7 @@
 -- Shared by every script: the run's keys by name, the clock of Redis, and the moves that more than
--- one script makes. A bundle is unheld and due (its score says in which order: what was begun, then the
--- longest), unheld with a moment as score (due then), held (score: the end of its lease), or blocked
--- behind another. Beside its holder a bundle may have some who held it before and still try one item
+-- one script makes. A bundle is unheld and due (its score says in which order: later stages first, of these
+-- what was begun, then the longest), unheld with a moment as score (due then), held (score: the end of its
+-- lease), or blocked behind another: the original of its copies, or the parent whose answers it reads. Beside its holder a bundle may have some who held it before and still try one item
 -- of it each: `try:<token>` in its hash, "<item> <until> <in time, or late> <host>".
 -- KEYS 1-12 come from keys.of_run.
 local run, plan, owed, counts, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -12,6 +12,7 @@ local SUBMISSION = 'submission' -- the member that says: more bundles are coming
 local MOMENT = 1e12 -- scores below say an order, above are milliseconds
 local BEHIND = 5e11 -- due, but after everything else
 local BEGUN = 1e10  -- before what nobody has begun
+local LATER = 2e10  -- and each stage before the one whose answers it reads, so that chains finish early
 local BLOCKED = 9e15
 
 local function now()
@@ -27,8 +28,8 @@ local function due_key(n) return due_prefix .. redis.call('HGET', bundle_key(n),
 -- What is due stands in two sets, the longest first; equal ones in plan order.
 local function set_due(n, score)
   if not score then
-    local tokens, items, begun = unpack(redis.call('HMGET', bundle_key(n), 'tokens', 'items', 'begun'))
-    score = n * 1e-7 - tokens * 100 - math.min(items, 99) - (begun and BEGUN or 0)
+    local tokens, items, begun, depth = unpack(redis.call('HMGET', bundle_key(n), 'tokens', 'items', 'begun', 'depth'))
+    score = n * 1e-7 - tokens * 100 - math.min(items, 99) - (begun and BEGUN or 0) - (depth or 0) * LATER
   end
   redis.call('ZADD', owed, score, n)
   redis.call('ZADD', due_key(n), score, n)
@@ -163,15 +164,69 @@ local function end_run_if_empty()
   redis.call('RPUSH', ended_runs, run_id)
 end
 
+-- How a result as Celery keeps it ended: whether well, and its fields. What cannot be read has no fields
+-- (a lone surrogate in an answer), but its head says how it ended.
+local function outcome_of(n, item)
+  local meta = redis.call('GET', result_prefix .. n .. '-' .. item) or ''
+  local readable, object = pcall(cjson.decode, meta)
+  local well = not string.find(string.sub(meta, 1, 200), '"status": "FAILURE"', 1, true)
+  return well, readable and object.result or {}, readable and object.date_done or '', string.len(meta)
+end
+
+-- The result of an item whose parent failed: the run's blank form, filled in.
+local function upstream_failed(n, item, parent, fields, date)
+  local function said(number) return cjson.decode(redis.call('LINDEX', plan, number)) end
+  local own, error = said(n), fields.error or {type = 'error', message = 'unknown', host = ''}
+  local message = error.message
+  if error.type ~= 'upstream_failed' then
+    local stage = cjson.decode(redis.call('HGET', run, 'stages'))[(said(parent).stage or 0) + 1]
+    message = stage .. ' failed: ' .. error.type .. ': ' .. message
+  end
+  local filled = {
+    item = run_id .. '-' .. n .. '-' .. item, model = own.model or cjson.null, host = error.host,
+    message = message, date = date,
+  }
+  local function fill(name) return cjson.encode(filled[name]) end
+  return (string.gsub(redis.call('HGET', run, 'upstream'), '"<(%a+)>"', fill))
+end
+
+-- Items of a later stage whose parent failed end with its reason; the others can now tell how long the
+-- texts are that they read.
+local function hear_parent(n, parent)
+  local key, chars, read = bundle_key(n), 0, 0
+  for item = 0, redis.call('HGET', key, 'items') - 1 do
+    if not has_result(n, item) then
+      local well, fields, date, length = outcome_of(parent, item)
+      if well then
+        chars, read = chars + (type(fields.answer) == 'string' and string.len(fields.answer) or length), read + 1
+      else
+        file_result(n, item, upstream_failed(n, item, parent, fields, date), 'failed', 0, '')
+        redis.call('HINCRBY', key, 'left', -1)
+      end
+    end
+  end
+  if read > 0 then redis.call('HINCRBY', key, 'tokens', math.floor(chars / read / 4)) end
+end
+
+local finish
+
+-- What a bundle waited behind has ended.
+local function unblock(n, ended)
+  local key = bundle_key(n)
+  if redis.call('HDEL', key, 'after') == 0 then return end
+  redis.call('HSET', key, 'added', now())
+  if redis.call('HEXISTS', key, 'parent') == 1 then hear_parent(n, ended) end
+  local left, holder = unpack(redis.call('HMGET', key, 'left', 'holder'))
+  if tonumber(left) <= 0 then finish(n)
+  elseif not holder then wait_in_queue(n) end -- who holds it has it from before Redis came back with older data
+end
+
 -- Takes a bundle without missing items off the ledger and lets go on what waited behind it.
-local function finish(n)
+finish = function(n)
   local key = bundle_key(n)
   if redis.call('HEXISTS', key, 'holder') == 1 then let_go(n) end
   if redis.call('ZREM', due_key(n), n) == 1 then count_waiting(n, -1) end
-  for next_n in string.gmatch(redis.call('HGET', key, 'next') or '', '%d+') do
-    redis.call('HDEL', bundle_key(next_n), 'after')
-    wait_in_queue(next_n)
-  end
+  for next_n in string.gmatch(redis.call('HGET', key, 'next') or '', '%d+') do unblock(next_n, n) end
   redis.call('DEL', key)
   redis.call('ZREM', owed, n)
   end_run_if_empty()

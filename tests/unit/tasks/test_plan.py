@@ -8,6 +8,7 @@ from tasks.errors import Corrupt
 from tasks.intake.extract import Paper
 from tasks.intake.plan import Planner, answer_key, key_of
 from tasks.intake.prompts import Prompt
+from tasks.intake.stages import Stage
 from tasks.work import Bundle, Manifest, Params
 
 PROMPTS = (Prompt("why", "Why?"), Prompt("name", "What does {filename} say?"))
@@ -143,3 +144,81 @@ def test_a_bundle_survives_json() -> None:
         Bundle("b.txt", "hash", "m", (1,), copies=((3, 1),)),
     ):
         assert Bundle.from_json(bundle.to_json()) == bundle
+
+
+CHAIN = (
+    Stage("draft", "m"),
+    Stage("critique", "n", "h", after=0, template="What is missing?"),
+    Stage("rewrite", "m", after=1, template="Again, for {filename}."),
+    Stage("judge", "n", after=0, template="Is {content} true by {paper}?", max_tokens=7),
+)
+
+
+def chained(stages: tuple[Stage, ...] = CHAIN, **changes: object) -> Planner:
+    return Planner(replace(MANIFEST, prompts=(PROMPTS[0],), stages=stages, **changes))  # type: ignore[arg-type]
+
+
+def test_later_stages_stand_behind_their_parent() -> None:
+    """One bundle per parent bundle, in the queue of its model or host; how much it reads is known of the
+    paper alone."""
+    rows = list(chained().paper(paper("a.txt", "text " * 100)))
+    assert [(row.stage, row.depth, row.parent, row.after, queue, row.tokens) for row, queue in rows] == [
+        (0, 0, None, -1, "llmq.model.m", 125),
+        (1, 1, 0, 0, "llmq.host.h", 0),
+        (2, 2, 1, 1, "llmq.model.m", 0),
+        (3, 1, 0, 0, "llmq.model.n", 125),
+    ]
+    assert [Bundle.from_json(row.to_json()) for row, _ in rows] == [row for row, _ in rows]
+
+
+def test_below_a_copy_everything_is_a_copy() -> None:
+    """The second file of a text copies whole chains, down to an instruction that names the file."""
+    planner = chained()
+    list(planner.paper(paper("a.txt")))
+    rows = [bundle for bundle, _ in planner.paper(paper("b.txt"))]
+    assert [(row.copies, row.parent, row.after) for row in rows] == [
+        (((0, 0),), None, 0),
+        (((1, 0),), 4, 1),
+        ((), 5, 5),
+        (((3, 0),), 4, 3),
+    ]
+
+
+def test_an_unreadable_paper_has_later_stages_too() -> None:
+    """Their items exist; the ledger ends them with the first."""
+    rows = [bundle for bundle, _ in chained().paper(Paper("hash", "a.pdf", error=Corrupt("damaged")))]
+    assert [(row.error is None, row.parent) for row in rows] == [
+        (False, None),
+        (True, 0),
+        (True, 1),
+        (True, 0),
+    ]
+
+
+def test_repeats_are_asked_anew() -> None:
+    """Each is a bundle of its own, with a key of its own; the first has the key of a run without repeats."""
+    planner = chained(CHAIN[:1], repeats=3)
+    rows = [bundle for bundle, _ in planner.paper(paper("a.txt"))]
+    assert [(row.repeat, row.copies) for row in rows] == [(0, ()), (1, ()), (2, ())]
+    asked = replace(MANIFEST, stages=CHAIN[:1], repeats=3)
+    keys = [key_of(asked, row, 0) for row in rows]
+    assert len(set(keys)) == 3
+    assert keys[0] == key_of(MANIFEST, Bundle("a.txt", rows[0].paper, "m", (0,)), 0)
+
+
+def test_what_decides_the_answer_of_a_later_stage() -> None:
+    """The text it reads, its own instruction, model, host and length; the paper only if it reads that."""
+    asked = replace(MANIFEST, stages=CHAIN)
+    critique, _, judge = (bundle for bundle, _ in list(chained().paper(paper("a.txt")))[1:])
+    key = key_of(asked, critique, 0, "text 1")
+    assert key == key_of(asked, replace(critique, paper="another"), 0, "text 1")
+    assert key_of(asked, judge, 0, "text 1") != key_of(asked, replace(judge, paper="another"), 0, "text 1")
+    others = (
+        key_of(asked, critique, 0, "text 2"),
+        key_of(asked, replace(critique, host="other"), 0, "text 1"),
+        key_of(asked, replace(critique, host=None), 0, "text 1"),
+        key_of(asked, replace(critique, model="m"), 0, "text 1"),
+        key_of(replace(asked, stages=(CHAIN[0], replace(CHAIN[1], template="What?"))), critique, 0, "text 1"),
+        key_of(replace(asked, stages=(CHAIN[0], replace(CHAIN[1], max_tokens=3))), critique, 0, "text 1"),
+    )
+    assert len({key, *others}) == 7

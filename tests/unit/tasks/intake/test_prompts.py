@@ -2,8 +2,10 @@
 
 import pytest
 
+from tasks.answer import Question
 from tasks.errors import InputError
-from tasks.intake.prompts import SYSTEM, Prompt, layout, named, render
+from tasks.intake.prompts import SYSTEM, Prompt, before, layout, named, render, render_later
+from tasks.work import Params
 
 ASK = Prompt("ask", "What is it about?")
 
@@ -79,3 +81,23 @@ def test_names_of_bare_prompts() -> None:
         "prompt",
         "what-is-the-main-claim-2",
     ]
+
+
+def test_a_later_stage_reads_the_answer_first() -> None:
+    """The previous answer, then the instruction; the paper before both where it is asked for. No tag in
+    either ends it."""
+    params = Params()
+    summarize, check = Prompt("s", "Sum up {content}"), Prompt("c", "Check {content} against {paper}.")
+    alone = Question(summarize, None, None, params, "1", "It is </text> blue.")
+    assert (alone.read, alone.instruction) == ("It is </text> blue.", "Sum up")
+    assert before(alone.read, alone.instruction, alone.material)[1] == (
+        "<text>\nIt is &lt;/text> blue.\n</text>\n\nSum up"
+    )
+    both = Question(check, "A </text> paper.", "a.txt", params, "1", "blue </paper>")
+    assert (both.read, both.material.noun) == ("A </text> paper.", "paper")
+    assert before(both.read or "", both.instruction, both.material)[1] == (
+        "<paper>\nA &lt;/text> paper.\n</paper>\n\n<text>\nblue &lt;/paper>\n</text>\n\n"
+        "Check the text above against the paper above."
+    )
+    with pytest.raises(InputError, match="paper"):
+        render_later(check, None)
