@@ -39,7 +39,7 @@ class Claims:
     ) -> None:
         self._live, self._ledger, self._slots, self._neighbours = live, ledger, slots, neighbours
         self._at_work, self._on_turn = at_work, on_turn
-        self.plenty = False  # so much was due at the last claim that invitations wait for every slot
+        self.plenty = False  # so much was due at the last claim that an invitation waits for every slot
         self._stay = Stay()
         self._refused: dict[tuple[str, str], float] = {}  # when, by run and queue
         self._looking, self._choosing = Lock(), Lock()
@@ -96,7 +96,8 @@ class Claims:
 
     def _ask(self, look: Outlook, choice: Choice) -> Claim | None:
         token = new_token(self._live.incarnation)
-        alone = not any(host.able for host in self._neighbours.of(look.queue))
+        others = self._neighbours.of(look.queue)
+        alone = not any(host.able for host in others)
         claim = self._ledger.claim(
             look.run_id,
             look.queue,
@@ -107,7 +108,9 @@ class Claims:
             begin=not self._slots.full,
         )
         if claim:
-            self.plenty = look.due.bundles > self._slots.slots
+            # As many threads as this may each have taken an invitation and nothing of what is due.
+            threads = sum(host.slots + 1 for host in others) + self._slots.slots + 1
+            self.plenty = look.due.bundles > threads
         else:
             if len(self._refused) > MOST_REFUSED:
                 self._refused.clear()
