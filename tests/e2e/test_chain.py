@@ -328,6 +328,6 @@ def test_a_matrix_is_one_run(room: Room) -> None:
     assert {row["prompt"] for row in table} == {"Why is it so?", "'=Tell me of it."}
     again = room.llmq(*command)
     assert (again.returncode, document(room)["reused"]) == (0, 24)
-    assert [room.llmq("rm", "latest").returncode for _ in range(2)] == [0, 0]
+    assert [room.llmq("rm", "latest", "--yes").returncode for _ in range(2)] == [0, 0]
     left = [key for key in room.redis().scan_iter() if key.startswith(("llmq:answers:", "celery-task-meta-"))]
     assert not left, "rm gives back the answers of later stages too"
