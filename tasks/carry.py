@@ -161,7 +161,7 @@ class Carrier:
         return self._take(turn, seat)
 
     def _sit(self, held: Held, seat: Seat) -> bool:
-        """Have a slot, or wait for one: also where what looked like the last item was not. False: given up."""
+        """Have a slot, or wait for one, also where the last item was not the last. False: given up."""
         return seat.sitting or self.slots.sit(seat, lambda: held.stopped.is_set() or self.stopping())
 
     def _pass_place_on(self, held: Held) -> None:
