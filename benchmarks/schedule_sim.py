@@ -51,6 +51,11 @@ def _unstarted_only(*what: Any) -> tuple[policy.Held, ...]:
     return tuple(one for one in HELPS(*what) if one.unstarted)
 
 
+def _of_usual_length(ours: Any, speeds: Any, answer: float, held: Any, load_s: float) -> Any:
+    """All prompts are thought to be answered at equal length."""
+    return HELPS(ours, speeds, answer, [replace(one, answer=None, rest=None) for one in held], load_s)
+
+
 TAKE, HELPS = policy._take, policy._helps
 RULES: dict[str, dict[str, Any]] = {  # what --without switches off
     "share": {"SHARE": math.inf},
@@ -59,6 +64,7 @@ RULES: dict[str, dict[str, Any]] = {  # what --without switches off
     "worth": {"WORTH": 1.0},
     "split": {"_take": _whole_bundles},
     "copy": {"_helps": _unstarted_only},
+    "length": {"_helps": _of_usual_length},
 }
 
 Fleet = Callable[[random.Random], list[Machine]]
@@ -93,6 +99,11 @@ def heavy(count: int) -> Papers:
         )
         for _ in range(count)
     ]
+
+
+def uneven(count: int) -> Papers:
+    """A word to the first prompts, an essay to the last."""
+    return lambda rng: [Paper(6000, (20, 40, 60, 300, 1200)) for _ in range(count)]
 
 
 def alike(count: int, prompts: int) -> Papers:
@@ -135,6 +146,9 @@ def cases() -> dict[str, Case]:
             heavy(1000),
             most=1.06,
             doubled_most=0.01,
+        ),
+        "uneven": Case(
+            "five hosts, answers of 20 to 1,200 tokens", five(prefill=7 / 3), uneven(100), most=1.12
         ),
         "killed": Case(
             "fastest of five killed, back in 1.6 s",

@@ -106,12 +106,17 @@ class Bundle:
         """The next item: those still tried elsewhere last."""
         return self.unstarted.popleft() if self.unstarted else next(iter(self.trying))
 
-    def held(self, now_s: float) -> Held:
+    def held(self, now_s: float, mean: Callable[[int], float | None]) -> Held:
+        """`mean`: the length of answers so far to a prompt."""
         assert self.holder
+        assert self.holder.at
+        later = [mean(item) for item in self.unstarted]
+        rest = None if None in later else sum(one for one in later if one is not None)
+        answer = mean(self.holder.at[1])
         copies = sum(map(len, self.trying.values()))
         age_s = max(0.0, now_s - self.holder.begun_s)
         host, tokens = self.holder.host.id, self.paper.tokens
-        return Held(self.number, "", host, tokens, len(self.unstarted), age_s, copies)
+        return Held(self.number, "", host, tokens, len(self.unstarted), age_s, copies, answer, rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,7 @@ class Run:
         self.open: dict[int, Bundle] = {}
         self.missing = self.due_items
         self.answers, self.answer_tokens = 0, 0
+        self.by_prompt: dict[int, tuple[int, int]] = {}  # answers, and their tokens
         self.now_s, self.worked_s, self.doubled_s, self.choices = 0.0, 0.0, 0.0, 0
         self.remaining: tuple[int, ...] = ()
         self.order = itertools.count()
@@ -192,7 +198,13 @@ class Run:
         return self.bundles[choice.help_[0].number] if choice.help_ else None
 
     def _held(self) -> Iterator[Held]:
-        return (one.held(self.now_s) for one in self.open.values())
+        return (
+            one.held(self.now_s, self._mean) for one in self.open.values() if one.holder and one.holder.at
+        )
+
+    def _mean(self, prompt: int) -> float | None:
+        answers, tokens = self.by_prompt.get(prompt, (0, 0))
+        return tokens / answers if answers else None
 
     def _claim(self, place: int) -> Bundle:
         tokens, number = self.due.pop(place)
@@ -222,6 +234,8 @@ class Run:
         self.missing -= 1
         self.answers += 1
         self.answer_tokens += bundle.paper.answers[item]
+        answers, tokens = self.by_prompt.get(item, (0, 0))
+        self.by_prompt[item] = answers + 1, tokens + bundle.paper.answers[item]
         tries = bundle.trying.pop(item)
         for loser in tries:
             loser.turn += 1

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from threading import Lock
+from typing import NamedTuple
 
 from tasks.ledger.ledger import Claim, Ledger, Outlook, new_token
 from tasks.livehost import LiveHost
@@ -24,6 +25,13 @@ MOST_REFUSED = 1000
 Chosen = tuple[Outlook, Choice]
 
 
+class _Refusal(NamedTuple):
+    """By which look a claim was refused, and since when that counts."""
+
+    look: float
+    at: float
+
+
 class Claims:
     """Shared by the threads of one worker. `at_work`: the queues of the bundles it holds; `on_turn` hears
     that it works for another model from now on."""
@@ -41,7 +49,7 @@ class Claims:
         self._at_work, self._on_turn = at_work, on_turn
         self.plenty = False  # so much was due at the last claim that an invitation waits for every slot
         self._stay = Stay()
-        self._refused: dict[tuple[str, str], float] = {}  # when, by run and queue
+        self._refused: dict[tuple[str, str], _Refusal] = {}  # by run and queue
         self._looking, self._choosing = Lock(), Lock()
         self._looked_at, self._looks = float("-inf"), list[Outlook]()
 
@@ -112,10 +120,20 @@ class Claims:
             threads = sum(host.slots + 1 for host in others) + self._slots.slots + 1
             self.plenty = look.due.bundles > threads
         else:
-            if len(self._refused) > MOST_REFUSED:
-                self._refused.clear()
-            self._refused[look.run_id, look.queue] = time.monotonic()
+            self._refuse((look.run_id, look.queue))
         return claim
+
+    def _refuse(self, what: tuple[str, str]) -> None:
+        """Twice, by two looks, is a refusal; once, another slot that shared the look was faster."""
+        if len(self._refused) > MOST_REFUSED:
+            self._refused.clear()
+        before = self._refused.get(what)
+        again = before is not None and before.look != self._looked_at
+        self._refused[what] = _Refusal(self._looked_at, time.monotonic() if again else float("-inf"))
+
+    def _is_refused(self, what: tuple[str, str]) -> bool:
+        refusal = self._refused.get(what)
+        return refusal is not None and time.monotonic() - refusal.at < REFUSED_S
 
     # -- of several models --------------------------------------------------------------------
 
@@ -153,7 +171,7 @@ class Claims:
         for look, choice in chosen:
             model = self._model(look.queue)
             pile = piles.get(model, Pile(model))
-            if choice.take and time.monotonic() - self._refused.get((look.run_id, look.queue), 0) > REFUSED_S:
+            if choice.take and not self._is_refused((look.run_id, look.queue)):
                 priority = max(pile.priority, look.priority) if pile.due_s else look.priority
                 pile = replace(pile, due_s=pile.due_s + self._takes_s(look, model), priority=priority)
             piles[model] = replace(pile, coming=pile.coming or look.coming)

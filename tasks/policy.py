@@ -71,7 +71,8 @@ class Backlog:
 @dataclass(frozen=True, slots=True)
 class Held:
     """A bundle at work: under which token and at which host, how many items nobody has begun, since when
-    the running one runs, and how many have it in hand."""
+    the running one runs, and how many have it in hand. The tokens of the running item's `answer` and of
+    those nobody has begun (`rest`), by what their prompts were answered before; None: not yet."""
 
     number: int
     token: str
@@ -80,6 +81,16 @@ class Held:
     unstarted: int
     age_s: float
     copies: int = 1
+    answer: float | None = None
+    rest: float | None = None
+
+    def answer_or(self, usual: float) -> float:
+        """Tokens of the running item's answer; of `usual` length where nothing is known."""
+        return usual if self.answer is None else self.answer
+
+    def rest_or(self, usual: float) -> float:
+        """Tokens of the answers that nobody has begun, likewise."""
+        return self.unstarted * usual if self.rest is None else self.rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +146,17 @@ def _helps(
     as fast as we are, until it takes longer."""
     worth = []
     for one in held:
-        end_s = _end_s(one, speeds.get(one.host, ours), answer)
-        if load_s + WORTH * ours.item_s(one.tokens, answer, first=True) < end_s:
+        running, rest = one.answer_or(answer), one.rest_or(answer)
+        end_s = _end_s(one, speeds.get(one.host, ours), running, rest)
+        first = rest / one.unstarted if one.unstarted else running
+        if load_s + WORTH * ours.item_s(one.tokens, first, first=True) < end_s:
             worth.append((end_s, one))
     worth.sort(key=lambda pair: pair[0], reverse=True)
     return tuple(one for _, one in worth)
 
 
-def _end_s(one: Held, theirs: Speed, answer: float) -> float:
+def _end_s(one: Held, theirs: Speed, running: float, rest: float) -> float:
     """Until its holder will be done. An item that runs longer than estimated is thought half done."""
-    running_s = theirs.item_s(one.tokens, answer, first=True)
+    running_s = theirs.item_s(one.tokens, running, first=True)
     left_s = running_s - one.age_s if one.age_s < running_s else one.age_s
-    return left_s + one.unstarted * theirs.item_s(one.tokens, answer, first=False)
+    return left_s + one.unstarted * one.tokens * theirs.again_s + rest * theirs.write_s

@@ -385,7 +385,7 @@ def _outlook(run_id: str, queue: str, priority: str, coming: int, *rest: Any) ->
     """From a row of lua/look.lua."""
     bundles, items, tokens, shortest, answers, answer_tokens = map(int, rest[:6])
     usual = answer_tokens / answers if answers else USUAL_ANSWER
-    rows = zip(*[iter(rest[6:])] * 7, strict=True)
+    rows = zip(*[iter(rest[6:])] * 9, strict=True)
     return Outlook(
         run_id,
         queue,
@@ -393,8 +393,18 @@ def _outlook(run_id: str, queue: str, priority: str, coming: int, *rest: Any) ->
         bool(coming),
         Backlog(bundles, items, tokens, shortest, usual) if shortest >= 0 else Backlog(0, 0, 0, 0, usual),
         tuple(
-            Held(int(n), token, host, int(size), int(left), int(age_ms) / 1000, int(copies))
-            for n, token, host, size, left, age_ms, copies in rows
+            Held(
+                int(n),
+                token,
+                host,
+                int(size),
+                int(left),
+                int(age_ms) / 1000,
+                int(copies),
+                float(answer) if answer else None,
+                float(later) if later else None,
+            )
+            for n, token, host, size, left, age_ms, copies, answer, later in rows
         ),
         waiting=bundles,
     )

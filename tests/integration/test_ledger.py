@@ -655,6 +655,12 @@ def test_a_look_says_what_there_is(ledger: Ledger) -> None:
     assert look.due == Backlog(bundles=2, items=5, tokens=300, shortest=100, answer=30.0)
     (one,) = look.held
     assert (one.number, one.host, one.tokens, one.unstarted, one.copies) == (0, "a", 400, 1, 1)
+    assert (one.answer, one.rest) == (None, None), "the other prompts have had no answer"
+    other = claim(ledger)
+    assert other
+    ledger.begin(other, "a", 0)
+    assert {held.number: held.answer for held in ledger.look([QUEUE])[0].held} == {0: None, 2: 30.0}
+    ledger.release(other)
     second = take_over(ledger, first)
     (one,) = ledger.look([QUEUE])[0].held
     assert (one.token, one.unstarted, one.copies) == (second.token, 1, 2)

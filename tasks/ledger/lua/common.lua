@@ -61,8 +61,11 @@ local function file_result(n, item, result, outcome, cut, host, tokens)
   redis.call('HINCRBY', counts, 'cut', cut)
   redis.call('HINCRBY', counts, outcome .. ':' .. host, 1)
   if tokens then
-    redis.call('HINCRBY', counts, 'answers', 1)
-    redis.call('HINCRBY', counts, 'answer_tokens', tokens)
+    local of_prompt = ':' .. (redis.call('HGET', bundle_key(n), 'depth') or 0) .. ':' .. item
+    for _, field in ipairs({'', of_prompt}) do
+      redis.call('HINCRBY', counts, 'answers' .. field, 1)
+      redis.call('HINCRBY', counts, 'answer_tokens' .. field, tokens)
+    end
   end
   return true
 end

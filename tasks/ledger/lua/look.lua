@@ -4,7 +4,8 @@
 -- each run, and each queue that it ever had work for: run, queue, priority, 1 if more bundles are coming, what
 -- waits there: bundles, items, tokens, tokens of the shortest due one (-1: none can be claimed now); answers so
 -- far and their tokens; then for each bundle that is held in this queue: n, token, host, tokens, items that
--- nobody has begun, how long one runs (ms), who has it in hand.
+-- nobody has begun, how long one runs (ms), who has it in hand, tokens that the running one's answer may
+-- have, and those of all that nobody has begun ('': not known).
 local t = now()
 local left_to_tell = tonumber(ARGV[1])
 local PAGE = 256 -- of a run's held bundles, and of those that failed a moment ago
@@ -36,7 +37,30 @@ local function runs_in_order()
   return runs
 end
 
-local function tell_of(row, n, holder, host, size, left, running, since)
+-- The mean answer so far to a prompt; nil before the first. Asked for once a look.
+local means = {}
+local function mean_answer(depth, item)
+  local prompt = run_id .. ':' .. depth .. ':' .. item
+  if means[prompt] == nil then
+    local answers, tokens = unpack(redis.call('HMGET', counts, 'answers:' .. depth .. ':' .. item,
+      'answer_tokens:' .. depth .. ':' .. item))
+    means[prompt] = answers and tokens / answers or false
+  end
+  return means[prompt] or nil
+end
+
+-- Tokens of the answers to the last `count` prompts, which come last; '' where one of them has had none yet.
+local function rest_of(depth, items, count)
+  local sum = 0
+  for item = items - count, items - 1 do
+    local mean = mean_answer(depth, item)
+    if not mean then return '' end
+    sum = sum + mean
+  end
+  return string.format('%.1f', sum)
+end
+
+local function tell_of(row, n, holder, host, size, left, running, since, depth, items)
   local copies, tried = 1, {}
   if running then tried[running] = true end
   each_try(n, function(_, item)
@@ -45,7 +69,9 @@ local function tell_of(row, n, holder, host, size, left, running, since)
   end)
   local begun = 0
   for _ in pairs(tried) do begun = begun + 1 end
-  for _, value in ipairs({n, holder, host, size, left - begun, since and t - since or 0, copies}) do
+  local answer = running and mean_answer(depth, running)
+  for _, value in ipairs({n, holder, host, size, left - begun, since and t - since or 0, copies,
+      answer and string.format('%.1f', answer) or '', rest_of(depth, items, left - begun)}) do
     row[#row + 1] = value
   end
 end
@@ -53,10 +79,10 @@ end
 local function what_is_held(rows)
   for _, n in ipairs(redis.call('ZRANGEBYSCORE', owed, MOMENT, '(' .. BLOCKED, 'LIMIT', 0, PAGE)) do
     if left_to_tell <= 0 then return end
-    local holder, host, queue, size, left, running, since, deaths = unpack(redis.call('HMGET', bundle_key(n),
-      'holder', 'host', 'queue', 'tokens', 'left', 'running', 'since', 'deaths'))
+    local holder, host, queue, size, left, running, since, deaths, depth, items = unpack(redis.call('HMGET',
+      bundle_key(n), 'holder', 'host', 'queue', 'tokens', 'left', 'running', 'since', 'deaths', 'depth', 'items'))
     if holder and rows[queue] and not deaths then
-      tell_of(rows[queue], n, holder, host, size, left, running, since)
+      tell_of(rows[queue], n, holder, host, size, left, running, since, depth or 0, items)
       left_to_tell = left_to_tell - 1
     end
   end

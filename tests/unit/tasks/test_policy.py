@@ -1,5 +1,7 @@
 """Who should do what next: what a free slot takes, refuses, and helps with."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.schedule_sim import cases, figures
@@ -120,6 +122,21 @@ def test_an_item_that_runs_late_is_tried_by_a_host_as_fast() -> None:
     alike = Peer("alike", 1, FAST)
     assert not choose(alike, [THEIRS], NOTHING, [held(host="fast", age_s=9)]).help_
     assert choose(alike, [THEIRS], NOTHING, [held(host="fast", age_s=30)]).help_
+
+
+def test_a_long_answer_is_not_late() -> None:
+    """What a prompt was answered before says how long it takes: 30 s are late for 200 tokens (8 s), and not
+    for 3,000 (36 s)."""
+    peer = Peer("other", 1, FAST)
+    short, long = (replace(held(host="other", age_s=30.0), answer=length) for length in (200.0, 3000.0))
+    assert choose(THEIRS, [peer], NOTHING, [short]).help_ == (short,)
+    assert choose(THEIRS, [peer], NOTHING, [long]).help_ == ()
+
+
+def test_prompts_that_take_long_are_helped_first() -> None:
+    """Of two bundles with as much unbegun, the one whose prompts were answered at length ends last."""
+    short, long = (replace(held(n, unstarted=2), rest=length) for n, length in ((1, 40.0), (2, 4000.0)))
+    assert choose(THEIRS, [OURS], NOTHING, [short, long]).help_ == (long, short)
 
 
 def test_a_holder_nobody_knows_is_helped_when_it_takes_longer_than_we_would() -> None:
