@@ -175,11 +175,14 @@ def answer(
     papers: Path,
     *,
     preset: str = "research",
+    prompts: Sequence[str] = (),
     models: Sequence[str] = (),
     max_tokens: int = 1024,
 ) -> Ended:
-    """A new run of all the papers, to its end; at most five minutes."""
-    wanted = asked([papers], presets=[preset], models=models, params=Params(max_tokens=max_tokens))
+    """A new run of all the papers, to its end; at most five minutes. `prompts` instead of the preset's."""
+    presets = [] if prompts else [preset]
+    params = Params(max_tokens=max_tokens)
+    wanted = asked([papers], prompts=prompts, presets=presets, models=models, params=params)
     return ended(work, ask(work, wanted), wanted.manifest.prompts)
 
 
