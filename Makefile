@@ -28,7 +28,7 @@ run: install  ## ask the example papers, with the LLM servers of this machine or
 	$(LLMQ) run examples/papers $$simulate -o $(RESULTS)/results.json -o $(RESULTS)/results.csv $(ARGS)
 
 test: $(VENV)/.installed-dev  ## the tests (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@PYTHON=$(BIN)/python tests/run $(ARGS)
 
 chaos: $(VENV)/.installed-dev  ## the long fault tests, about half an hour (ARGS="--only kills")
 	@$(BIN)/python tests/fault/chaos.py $(ARGS)
