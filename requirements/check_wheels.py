@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FILES = ("base.txt", "master.txt", "dev.txt", "build.txt")
+FILES = ("base.txt", "master.txt", "dev.txt", "build.txt", "gpu.txt")
 PYTHONS = ("3.11", "3.12", "3.13")
 # Linux as old as glibc 2.28: Debian 10, Ubuntu 20.04, every 64-bit Raspberry Pi OS since.
 PLATFORMS = {

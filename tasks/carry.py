@@ -38,6 +38,7 @@ from worker_agent.errors import (
     PaperTruncated,
     RequestRejected,
 )
+from worker_agent.meters.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class Carrier:
     texts: Texts
     slots: Slots
     gauge: Gauge
+    meter: Meter
     others: Callable[[str], list[HostRecord]]
     stopping: Callable[[], bool]
     settings: Settings
@@ -189,8 +191,9 @@ class Carrier:
             model = self.live.prepare(self.live.model(claim.bundle.model))
             largest = self._largest_window(claim.queue, model)
             begun = time.monotonic()
-            reply = answer(partial(self._ask, turn), model, turn.question, self._scale, largest)
-            self._learn_speed(turn, model, reply, time.monotonic() - begun)
+            with self.meter.window(model.local) as used:
+                reply = answer(partial(self._ask, turn), model, turn.question, self._scale, largest)
+                self._learn_speed(turn, model, reply, time.monotonic() - begun)
         except CallCancelled:
             if turn.held.late_item == turn.item:  # somebody else was faster with it
                 return self._after(turn, self.ledger.next(claim))
@@ -204,7 +207,7 @@ class Carrier:
             self.slots.leave(seat)
         if self.live.succeeded():
             self.slots.wake()
-        return self._commit(turn, self._result(turn, model, reply))
+        return self._commit(turn, self._result(turn, model, reply, used.figures()))
 
     def _learn_speed(self, turn: Turn, model: ServedModel, reply: Answer, took_s: float) -> None:
         first_token_s = (reply.completions[0].timing.ttft_ms or 0.0) / 1000
@@ -276,7 +279,7 @@ class Carrier:
         spent = self.live.breaker.spent
         return verdict.blames_host(error, opened=self.live.failed(error), spent=spent)
 
-    def _result(self, turn: Turn, model: ServedModel, reply: Answer) -> Result:
+    def _result(self, turn: Turn, model: ServedModel, reply: Answer, used: dict[str, Any]) -> Result:
         claim, last = turn.held.claim, reply.last
         wait_s = max(0.0, (claim.claimed_ms - claim.added_ms) / 1000)
         return Result(
@@ -296,7 +299,8 @@ class Carrier:
             failures=turn.failures,
             metrics=self._circumstances(turn)
             | measures(reply.completions, wait_s, model.window)
-            | ({"quantization": model.quantization} if model.quantization else {}),
+            | ({"quantization": model.quantization} if model.quantization else {})
+            | used,
             content=content_id(turn.parent.answer or "") if turn.parent else None,
             added_ms=claim.added_ms,
             ended_ms=claim.now_ms,

@@ -34,6 +34,7 @@ from tasks.work import RETRY_SUFFIX, queue_of_host
 from worker_agent.config import Host
 from worker_agent.detect import differs
 from worker_agent.errors import LLMQError
+from worker_agent.meters.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Serving:
         self.live = LiveHost(host, incarnation, health_check_interval=settings.health_check_interval)
         self.slots = Slots(self.live.slots, self.live.limit)
         self._gauge = Gauge(self.live, self.slots)
+        self._meter = Meter(host.url, lambda model: self.live.engine.model_memory(model))
         self.on_change: Callable[[], None] = lambda: None  # the host may serve other queues than before
         self.on_slots: Callable[[], None] = lambda: None  # there may be more or fewer than before
         self.on_failure: Callable[[], None] = lambda: None
@@ -85,6 +87,7 @@ class Serving:
             texts=Texts(connect(redis_url, decode=False), ttl_s=ttl_s),
             slots=self.slots,
             gauge=self._gauge,
+            meter=self._meter,
             others=self._neighbours.of,
             stopping=lambda: self._stopping.is_set() or self.live.drained,
             settings=settings,
@@ -189,6 +192,7 @@ class Serving:
         self._left.set()
         self._steward.stop()
         self._ledger.closing.set()
+        self._meter.close()
         try:
             hosts.leave(self._ledger.redis, self._record)
         except redis.RedisError as error:

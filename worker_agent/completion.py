@@ -103,6 +103,15 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelMemory:
+    """What a loaded model takes, as its engine says; `vram_bytes` of the total are on the GPU."""
+
+    total_bytes: int
+    vram_bytes: int | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelState:
     """A model as its host knows it. `window` is the context length in tokens a request may use now
     (per slot); `trained_window` what the model was made for."""

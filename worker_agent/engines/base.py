@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, ClassVar
 
-from worker_agent.completion import Completion, EngineState, Limits, ModelState, Request
+from worker_agent.completion import Completion, EngineState, Limits, ModelMemory, ModelState, Request
 from worker_agent.engines.answer import Delta, gather
 from worker_agent.engines.page import Page, simulated
 from worker_agent.engines.refusal import first_words, refusal, stream_refusal
@@ -48,6 +48,10 @@ class Engine(ABC):
         use on every request. Raises ModelNotFound."""
         with self._preparing:
             return self._prepare(model, context_length)
+
+    def model_memory(self, model: str, timeout_s: float = 1.0) -> ModelMemory | None:
+        """What `model` takes while it is loaded; None where it is not, or the engine does not say."""
+        return None
 
     def complete(self, request: Request, call: Call) -> Completion:
         """Stream one answer to its end. `call.cancel()` from any thread ends it with CallCancelled."""

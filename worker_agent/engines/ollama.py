@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from worker_agent.completion import Counts, EngineReport, EngineState, ModelState, Request
+from worker_agent.completion import Counts, EngineReport, EngineState, ModelMemory, ModelState, Request
 from worker_agent.engines.answer import Delta
 from worker_agent.engines.base import PROBE_S, Engine, Line, loaded_first
 from worker_agent.engines.openai import messages
@@ -40,6 +40,15 @@ class Ollama(Engine):
         return EngineState(
             self.name, word(version.json().get("version")), models, simulated=version.simulated
         )
+
+    def model_memory(self, model: str, timeout_s: float = 1.0) -> ModelMemory | None:
+        """Ollama's own reckoning, the KV cache included."""
+        listed = cards(self._fetch("/api/ps", timeout_s).json(), "models")
+        same = [card for card in listed if _tagged(_name(card)) == _tagged(model)]
+        if not same:
+            return None
+        total_bytes, vram_bytes = (count(same[0].get(key)) for key in ("size", "size_vram"))
+        return ModelMemory(total_bytes, vram_bytes, "ollama_ps") if total_bytes else None
 
     def _loaded(self, timeout_s: float) -> dict[str, int | None]:
         """The window of each loaded model."""

@@ -1,0 +1,1 @@
+"""What the engine on this machine costs in memory and energy while it is asked (docs/meters.md)."""

@@ -1,0 +1,197 @@
+"""Samples memory and energy beside the engine, once a second while calls run, in one thread for all of them.
+
+Every look is that thread's: whatever hangs or breaks there costs a call at most `LAST_LOOK_S`, and figures.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from worker_agent.completion import ModelMemory
+from worker_agent.errors import LLMQError
+from worker_agent.meters.energy import Joules, Shares
+from worker_agent.meters.find import find_sources
+from worker_agent.meters.listener import Listener
+from worker_agent.meters.source import NOTHING, Seen, Source
+from worker_agent.meters.window import Window
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+FRESH_S = 0.5  # a look this old stands for now, so that many short calls need no more than two a second
+LINGER_S = 3.0  # looking on after a call, for the next one's first figures
+LAST_LOOK_S = 0.05  # that the end of a call waits for one more
+MODEL_LOOK_S = 30.0
+
+
+class Meter:
+    """Shared by all threads of a worker. Where the engine is on another machine it sees nothing: what it
+    could measure would be the client. `model_memory` asks the engine for a model by its name there."""
+
+    def __init__(
+        self,
+        url: str,
+        model_memory: Callable[[str], ModelMemory | None] = lambda model: None,
+        sources: Callable[[], Sequence[Source]] = find_sources,
+    ) -> None:
+        self._url, self._model_memory, self._find_sources = url, model_memory, sources
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._open: set[Window] = set()
+        self._wanted = self._off = self._closed = False
+        self._looked_at = self._ended_at = float("-inf")
+        self._joules, self._shares = Joules(), Shares()
+        self._last: dict[Source, Seen] = {}
+        self._models: dict[str, tuple[float, ModelMemory | None]] = {}
+
+    @contextmanager
+    def window(self, model: str = "", *, shared: bool = True) -> Iterator[Window]:
+        """The time of one call to `model`, or with `shared=False` of many together; its figures are there
+        when it ends. Never raises."""
+        window = Window(model, shared)
+        self._begin(window)
+        try:
+            yield window
+        finally:
+            self._end(window)
+
+    def close(self) -> None:
+        """No more looks; children end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread:
+            self._thread.join(timeout=TICK_S)
+
+    def _begin(self, window: Window) -> None:
+        with self._changed:
+            now = window.began_at = time.monotonic()
+            self._start()
+            if self._fresh(now):
+                window.saw(*self._last.values())
+            else:
+                self._want()
+            self._settle(now)
+            if window.shared:
+                self._shares.begin(window, self._joules.at(now))
+            window.used_j = self._joules.read_j if (sum_j := self._joules.at(now)) is None else sum_j
+            self._open.add(window)
+
+    def _end(self, window: Window) -> None:
+        with self._changed:
+            now = time.monotonic()
+            if not self._off and not self._fresh(now):
+                self._want()
+                self._changed.wait_for(lambda: self._off or self._looked_at >= now, LAST_LOOK_S)
+            now = time.monotonic()
+            self._settle(now)
+            window.took_s = now - window.began_at
+            sum_j = self._joules.at(now)
+            window.used_j = None if sum_j is None else sum_j - (window.used_j or 0.0)
+            if window.shared:
+                window.part_j = self._shares.end(window, sum_j)
+            window.engine_says = self._models.get(window.model, (0.0, None))[1]
+            self._open.discard(window)
+            self._ended_at = now
+
+    def _settle(self, now: float) -> None:
+        self._shares.settle(self._joules.at(now))
+
+    def _fresh(self, now: float) -> bool:
+        return now - self._looked_at < FRESH_S
+
+    def _want(self) -> None:
+        self._wanted = True
+        self._changed.notify_all()
+
+    def _start(self) -> None:
+        if not self._thread:
+            self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._sample()
+        except Exception:
+            log.exception("memory and energy are measured no more")
+        with self._changed:
+            self._off = True
+            self._changed.notify_all()
+
+    def _sample(self) -> None:
+        listener = Listener(self._url)
+        if not listener.local:
+            return
+        due = dict.fromkeys(self._find_sources(), float("-inf"))
+        while self._wait(due):
+            self._look(listener, due)
+        for source in due:
+            source.close()
+
+    def _wait(self, due: dict[Source, float]) -> bool:
+        """Until it is time to look; says whether it is."""
+        with self._changed:
+            if not self._open and time.monotonic() - self._ended_at > LINGER_S:
+                self._rest(due)
+                self._changed.wait_for(lambda: self._open or self._closed)
+            else:
+                self._changed.wait_for(lambda: self._wanted or self._closed, TICK_S)
+            self._wanted = False
+            return not self._closed
+
+    def _rest(self, due: dict[Source, float]) -> None:
+        """What is used while nobody asks the engine is nobody's."""
+        self._settle(time.monotonic())
+        self._joules.rest()
+        self._last.clear()
+        self._looked_at = float("-inf")
+        for source in due:
+            source.close()
+            due[source] = float("-inf")
+
+    def _look(self, listener: Listener, due: dict[Source, float]) -> None:
+        engine = listener.processes()
+        models = self._look_at_models() if listener.here else {}
+        now = time.monotonic()
+        seen = {source: self._read(source, engine, due) for source in list(due) if now >= due[source]}
+        if not listener.here:  # nobody is there, or somebody who hands on what comes
+            seen = dict.fromkeys(self._last | seen, NOTHING)
+        with self._changed:
+            now = self._looked_at = time.monotonic()
+            self._last |= seen
+            self._models |= models
+            for one in seen.values():
+                if one.counter_j is not None:
+                    self._joules.counter(now, one.counter_j)
+                if one.power_w is not None:
+                    self._joules.power(now, one.power_w)
+            self._settle(now)
+            for window in self._open:
+                window.saw(*self._last.values())
+            self._changed.notify_all()
+
+    def _read(self, source: Source, engine: Sequence[int], due: dict[Source, float]) -> Seen:
+        due[source] = time.monotonic() + source.every_s * 0.9  # a tick is never on the dot
+        try:
+            return source.read(engine)
+        except Exception as error:
+            log.warning("%s is measured no more: %s", type(source).__name__, error)
+            del due[source]
+            return NOTHING
+
+    def _look_at_models(self) -> dict[str, tuple[float, ModelMemory | None]]:
+        """What the engine says of the models that are asked: at every look until it knows one."""
+        with self._changed:
+            now = time.monotonic()
+            names = {window.model for window in self._open if window.model}
+            known = {name: self._models.get(name, (float("-inf"), None)) for name in names}
+        old = [name for name, (at, says) in known.items() if not says or now - at > MODEL_LOOK_S]
+        return {name: (now, self._ask_engine(name)) for name in old}
+
+    def _ask_engine(self, model: str) -> ModelMemory | None:
+        try:
+            return self._model_memory(model)
+        except LLMQError:
+            return None
