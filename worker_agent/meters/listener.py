@@ -13,7 +13,8 @@ from worker_agent.meters import by_psutil, proc
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_S = 10.0 if sys.platform == "linux" else 60.0  # elsewhere it means looking at every process
+LOOK_AGAIN_S = 10.0  # for an engine that is not there, or does not show which process it is
+STILL_S = 60.0  # whether one that lives has its port still: on Linux that costs 10 ms, elsewhere more
 FAMILY_S = 5.0  # for a runner that it started
 # They hand connections on: the engine is another process, in a container or on another machine.
 FORWARDERS = frozenset(
@@ -88,13 +89,15 @@ class Listener:
         return self._family
 
     def _look(self) -> None:
-        self._look_at = time.monotonic() + LOOK_AGAIN_S
         if sys.platform != "linux":
-            return self._found(_by_psutil(self._addresses, self._port))
-        sockets = proc.facing(proc.listening(self._port), self._addresses)
-        if sockets != self._sockets or (self._roots and not self._family):
+            self._found(_by_psutil(self._addresses, self._port))
+        elif (sockets := self._listening()) != self._sockets or (self._roots and not self._family):
             self._sockets = sockets
             self._found(proc.owners(sockets) if sockets else None)
+        self._look_at = time.monotonic() + (STILL_S if self._roots else LOOK_AGAIN_S)
+
+    def _listening(self) -> Sequence[proc.Listener]:
+        return proc.facing(proc.listening(self._port), self._addresses)
 
     def _found(self, roots: Collection[int] | None) -> None:
         """Who listens; none where they are hidden, None where nobody does."""

@@ -43,6 +43,10 @@ class Printing(Source):
         return told[-1] if told else NOTHING
 
     def close(self) -> None:
+        self._end()
+        self._start_at = 0.0
+
+    def _end(self) -> None:
         """The child may be root's, which we cannot signal: it ends when it has nowhere to write."""
         child, self._child, self._rest = self._child, None, b""
         if not child:
@@ -72,7 +76,7 @@ class Printing(Source):
             except BlockingIOError:
                 break
             if not part:
-                self.close()
+                self._end()
             parts.append(part)
         return b"".join(parts)
 
