@@ -1,11 +1,13 @@
 """What only Ollama does."""
 
+from typing import Any
+
 import pytest
 
 from tests.contract.engine_server import Reply, page, serving
 from tests.contract.wires import MODEL, WINDOW, OllamaWire
-from worker_agent.completion import Request
-from worker_agent.engines import Call
+from worker_agent.completion import ModelMemory, Request
+from worker_agent.engines import ENGINES, Call
 
 
 def _ollama(**pages: Reply) -> dict[str, Reply | list[Reply]]:
@@ -59,3 +61,27 @@ def test_ollama_knows_a_model_without_its_tag(name: str) -> None:
     with serving(_ollama(tags=tags, ps=loaded)) as server:
         model = OllamaWire().engine(server.url).prepare("tiny")
     assert (model.name, model.loaded, model.window) == ("tiny", True, WINDOW)
+
+
+@pytest.mark.parametrize(
+    ("listed", "memory"),
+    [
+        ([{"name": MODEL, "size": 600, "size_vram": 500}], ModelMemory(600, 500, "ollama_ps")),
+        ([{"name": MODEL, "size": 600, "size_vram": 0}], ModelMemory(600, 0, "ollama_ps")),
+        ([{"name": "other:7b", "size": 900, "size_vram": 900}], None),
+        ([{"name": MODEL, "size": 0}], None),
+        ([], None),
+    ],
+)
+def test_ollama_says_what_a_loaded_model_takes(listed: list[Any], memory: ModelMemory | None) -> None:
+    """The total, with what is on the GPU; of a model that is not loaded, nothing."""
+    with serving(_ollama(ps=page({"models": listed}))) as server:
+        assert OllamaWire().engine(server.url).model_memory(MODEL) == memory
+
+
+def test_no_other_engine_says_what_a_model_takes() -> None:
+    """It is unknown then, and nobody is asked."""
+    with serving({}) as server:
+        for kind in ENGINES.values():
+            if kind.name not in ("ollama", "simulator"):
+                assert kind(server.url).model_memory(MODEL) is None

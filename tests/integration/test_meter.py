@@ -21,6 +21,7 @@ pytest_plugins = ["tests.llama.plugin"]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="by /proc; by psutil elsewhere, not verified")
 
 MIB = 2**20
+SYSTEM_PYTHON = "/usr/bin/python3"
 ROOT = Path(__file__).parents[2]
 ENGINE = """
 import os, socket, subprocess, sys
@@ -46,10 +47,11 @@ for line in sys.stdin:
 class Engine:
     """A process that listens, and takes as many MiB as it is told."""
 
-    def __init__(self, role: str, *, port: int = 0, wrap: tuple[str, ...] = (), **environ: str) -> None:
-        python = os.path.realpath(sys.executable)  # another account may not look into a .venv
+    def __init__(
+        self, role: str, *, port: int = 0, python: tuple[str, ...] = (sys.executable,), **environ: str
+    ) -> None:
         self.process = subprocess.Popen(
-            [*wrap, python, "-c", ENGINE, role],
+            [*python, "-c", ENGINE, role],
             env=os.environ | {"ENGINE": ENGINE, "PORT": str(port)} | environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -211,14 +213,18 @@ def test_a_tunnel_is_not_the_engine(start, meter_of) -> None:
     assert window.figures() == {}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be two other accounts")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not os.path.exists(SYSTEM_PYTHON),
+    reason="needs root, to be two other accounts, and a Python that these may run",
+)
 def test_an_engine_of_another_account_is_found_by_its_family(start) -> None:
     """The sockets of a service's account are hidden from a worker's; its only family of processes is not."""
-    engine = start("engine-with-runner", wrap=("setpriv", "--reuid=61234", "--clear-groups"))
+    engine = start("engine-with-runner", python=("setpriv", "--reuid=61234", "--clear-groups", SYSTEM_PYTHON))
     look = (
         "import os; from worker_agent.meters.listener import Listener\n"
+        f"listener = Listener('{engine.url}')\n"
         "os.setgroups([]); os.setuid(61235)\n"
-        f"print(*Listener('{engine.url}').processes())"
+        "print(*listener.processes())"
     )
     command = [sys.executable, "-c", look]
     seen = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
