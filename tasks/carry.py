@@ -191,7 +191,7 @@ class Carrier:
             model = self.live.prepare(self.live.model(claim.bundle.model))
             largest = self._largest_window(claim.queue, model)
             begun = time.monotonic()
-            with self.meter.window(model.local) as used:
+            with self.meter.during(model.local) as used:
                 reply = answer(partial(self._ask, turn), model, turn.question, self._scale, largest)
                 self._learn_speed(turn, model, reply, time.monotonic() - begun)
         except CallCancelled:

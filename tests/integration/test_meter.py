@@ -115,8 +115,8 @@ def until(true: Callable[[], object], what: str, within_s: float = 15.0) -> None
         time.sleep(0.02)
 
 
-def peak_mib(window: object) -> float:
-    return (window.peak.rss_bytes or 0) / MIB  # type: ignore[attr-defined]
+def peak_mib(metered: object) -> float:
+    return (metered.peak.rss_bytes or 0) / MIB  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("role", ["engine", "engine-with-runner"])
@@ -124,12 +124,12 @@ def test_what_an_engine_or_its_runner_takes_is_found_by_its_port(role, start, me
     """200 MiB more are 200 MiB more within 5 %, also where a child of the listener holds them."""
     engine = start(role)
     meter = meter_of(engine.url)
-    with meter.window() as before:
+    with meter.during() as before:
         until(lambda: peak_mib(before), "the engine was not found")
-    with meter.window() as window:
+    with meter.during() as metered:
         engine.hold(200)
-        until(lambda: peak_mib(window) - peak_mib(before) > 150, "the 200 MiB were not seen")
-    figures = window.figures()
+        until(lambda: peak_mib(metered) - peak_mib(before) > 150, "the 200 MiB were not seen")
+    figures = metered.figures()
     grown = figures["mem_rss_mib_peak"] - before.figures()["mem_rss_mib_peak"]
     assert grown == pytest.approx(200, rel=0.05)
     assert figures["mem_source"] == "proc"
@@ -137,18 +137,18 @@ def test_what_an_engine_or_its_runner_takes_is_found_by_its_port(role, start, me
 
 
 def test_a_peak_stays_when_the_memory_is_given_back(start, meter_of) -> None:
-    """It is the most of the window, not what is there at its end; the next window's is its own."""
+    """It is the most while it ran, not what is there at its end; the next call's is its own."""
     engine = start()
     meter = meter_of(engine.url)
-    with meter.window() as window:
+    with meter.during() as metered:
         engine.hold(200)
-        until(lambda: peak_mib(window) > 150, "the 200 MiB were not seen")
+        until(lambda: peak_mib(metered) > 150, "the 200 MiB were not seen")
         engine.hold(1)
         at = time.monotonic()
         until(lambda: meter._looked_at > at, "it looks no more")
-    with meter.window() as later:
+    with meter.during() as later:
         until(lambda: peak_mib(later), "the engine was lost")
-    assert window.figures()["mem_rss_mib_peak"] > 200
+    assert metered.figures()["mem_rss_mib_peak"] > 200
     assert later.figures()["mem_rss_mib_peak"] < 100
 
 
@@ -156,15 +156,15 @@ def test_an_engine_that_vanishes_leaves_what_was_seen_and_its_successor_is_found
     """A crash within a call does not cost its figures, and the meter goes on with who has the port next."""
     engine = start()
     meter = meter_of(engine.url)
-    with meter.window() as window:
+    with meter.during() as metered:
         engine.hold(200)
-        until(lambda: peak_mib(window) > 150, "the 200 MiB were not seen")
+        until(lambda: peak_mib(metered) > 150, "the 200 MiB were not seen")
         engine.end()
         at = time.monotonic()
         until(lambda: meter._looked_at > at + 1, "it looks no more")
-    assert window.figures()["mem_rss_mib_peak"] == pytest.approx(212, rel=0.1)
+    assert metered.figures()["mem_rss_mib_peak"] == pytest.approx(212, rel=0.1)
     start(port=engine.port)
-    with meter.window() as later:
+    with meter.during() as later:
         until(lambda: peak_mib(later), "the new engine was not found", within_s=30)
 
 
@@ -173,23 +173,23 @@ def test_where_nobody_listens_nothing_is_known(meter_of) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # and does not listen
         meter = meter_of(f"http://127.0.0.1:{bound.getsockname()[1]}")
-        with meter.window() as window:
+        with meter.during() as metered:
             until(lambda: meter._looked_at > 0, "it did not look")
-        assert window.figures() == {}
+        assert metered.figures() == {}
 
 
 def test_of_another_machine_nothing_is_measured(meter_of) -> None:
     """What could be measured would be the client: no thread stays, and no call waits for it."""
     meter = meter_of("http://192.0.2.1:11434")
-    with meter.window() as window:
+    with meter.during() as metered:
         until(lambda: meter._off, "it goes on looking")
-    assert window.figures() == {}
+    assert metered.figures() == {}
     begun = time.monotonic()
     for _ in range(100):
-        with meter.window() as window:
+        with meter.during() as metered:
             pass
     assert time.monotonic() - begun < 100 * LAST_LOOK_S / 2
-    assert window.figures() == {}
+    assert metered.figures() == {}
 
 
 def test_the_own_address_is_this_machine_and_a_documentation_address_is_not() -> None:
@@ -208,9 +208,9 @@ def test_the_own_address_is_this_machine_and_a_documentation_address_is_not() ->
 def test_a_tunnel_is_not_the_engine(start, meter_of) -> None:
     """Behind `ssh -L` the engine is on another machine: nothing of this one is told."""
     meter = meter_of(start(NAME="ssh").url)
-    with meter.window() as window:
+    with meter.during() as metered:
         until(lambda: meter._looked_at > 0, "it did not look")
-    assert window.figures() == {}
+    assert metered.figures() == {}
 
 
 @pytest.mark.skipif(
@@ -222,6 +222,7 @@ def test_an_engine_of_another_account_is_found_by_its_family(start) -> None:
     engine = start("engine-with-runner", python=("setpriv", "--reuid=61234", "--clear-groups", SYSTEM_PYTHON))
     look = (
         "import os; from worker_agent.meters.listener import Listener\n"
+        f"Listener('{engine.url}').processes()  # imports whatever it may need\n"
         f"listener = Listener('{engine.url}')\n"
         "os.setgroups([]); os.setuid(61235)\n"
         "print(*listener.processes())"
@@ -248,12 +249,12 @@ def test_calls_at_a_time_share_the_energy_of_the_time_they_share(start, meter_of
     figures = []
 
     def call(for_s: float) -> None:
-        with meter.window() as window:
+        with meter.during() as metered:
             time.sleep(for_s)
-        figures.append(window.figures())
+        figures.append(metered.figures())
 
     begun = time.monotonic()
-    with meter.window(shared=False) as cell:
+    with meter.during(shared=False) as cell:
         calls = [threading.Thread(target=call, args=(for_s,)) for for_s in (0.6, 1.2)]
         for one in calls:
             one.start()
@@ -284,13 +285,13 @@ def test_a_source_that_breaks_or_hangs_costs_no_call(start, meter_of) -> None:
             return super().read(engine)
 
     meter = meter_of(start().url, sources=lambda: [Broken(), Hanging()])
-    with meter.window() as window:
-        until(lambda: broken.is_set() and window._energy, "the other source was not read")
-    assert window.figures()["energy_source"] == "heater"
+    with meter.during() as metered:
+        until(lambda: broken.is_set() and metered._energy, "the other source was not read")
+    assert metered.figures()["energy_source"] == "heater"
     hanging.set()
     time.sleep(1.2)  # no look is fresh any more
     begun = time.monotonic()
-    with meter.window():
+    with meter.during():
         pass
     assert time.monotonic() - begun < 1.0
 
@@ -300,11 +301,11 @@ def test_a_real_llama_cpp_server_is_found_and_measured(llama_server: LlamaServer
     """Its figure is what the kernel says of that process, model and all."""
     meter = meter_of(llama_server.url)
     body = {"messages": [{"role": "user", "content": "What? " * 200}], "max_tokens": 64}
-    with meter.window(llama_server.model) as window:
+    with meter.during(llama_server.model) as metered:
         requests.post(llama_server.url + "/v1/chat/completions", json=body, timeout=60).raise_for_status()
-        until(lambda: peak_mib(window), "the server was not found")
+        until(lambda: peak_mib(metered), "the server was not found")
     with open(f"/proc/{llama_server.process.pid}/status") as file:
         status = dict(line.split(":", 1) for line in file)
-    peak = window.figures()["mem_rss_mib_peak"]
+    peak = metered.figures()["mem_rss_mib_peak"]
     assert peak == pytest.approx(int(status["VmHWM"].split()[0]) / 1024, rel=0.05)
-    assert "mem_model_mib" not in window.figures()
+    assert "mem_model_mib" not in metered.figures()

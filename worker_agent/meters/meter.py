@@ -14,8 +14,8 @@ from worker_agent.errors import LLMQError
 from worker_agent.meters.energy import Joules, Shares
 from worker_agent.meters.find import find_sources
 from worker_agent.meters.listener import Listener
+from worker_agent.meters.metered import Metered
 from worker_agent.meters.source import NOTHING, Seen, Source
-from worker_agent.meters.window import Window
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Meter:
         self._url, self._model_memory, self._find_sources = url, model_memory, sources
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._open: set[Window] = set()
+        self._open: set[Metered] = set()
         self._wanted = self._off = self._closed = False
         self._looked_at = self._ended_at = float("-inf")
         self._joules, self._shares = Joules(), Shares()
@@ -47,15 +47,15 @@ class Meter:
         self._models: dict[str, tuple[float, ModelMemory | None]] = {}
 
     @contextmanager
-    def window(self, model: str = "", *, shared: bool = True) -> Iterator[Window]:
+    def during(self, model: str = "", *, shared: bool = True) -> Iterator[Metered]:
         """The time of one call to `model`, or with `shared=False` of many together; its figures are there
         when it ends. Never raises."""
-        window = Window(model, shared)
-        self._begin(window)
+        metered = Metered(model, shared)
+        self._begin(metered)
         try:
-            yield window
+            yield metered
         finally:
-            self._end(window)
+            self._end(metered)
 
     def close(self) -> None:
         """No more looks; children end."""
@@ -65,21 +65,21 @@ class Meter:
         if self._thread:
             self._thread.join(timeout=TICK_S)
 
-    def _begin(self, window: Window) -> None:
+    def _begin(self, metered: Metered) -> None:
         with self._changed:
-            now = window.began_at = time.monotonic()
+            now = metered.began_at = time.monotonic()
             self._start()
             if self._fresh(now):
-                window.saw(*self._last.values())
+                metered.saw(*self._last.values())
             else:
                 self._want()
             self._settle(now)
-            if window.shared:
-                self._shares.begin(window, self._joules.at(now))
-            window.used_j = self._joules.read_j if (sum_j := self._joules.at(now)) is None else sum_j
-            self._open.add(window)
+            if metered.shared:
+                self._shares.begin(metered, self._joules.at(now))
+            metered.used_j = self._joules.read_j if (sum_j := self._joules.at(now)) is None else sum_j
+            self._open.add(metered)
 
-    def _end(self, window: Window) -> None:
+    def _end(self, metered: Metered) -> None:
         with self._changed:
             now = time.monotonic()
             if not self._off and not self._fresh(now):
@@ -87,13 +87,13 @@ class Meter:
                 self._changed.wait_for(lambda: self._off or self._looked_at >= now, LAST_LOOK_S)
             now = time.monotonic()
             self._settle(now)
-            window.took_s = now - window.began_at
+            metered.took_s = now - metered.began_at
             sum_j = self._joules.at(now)
-            window.used_j = None if sum_j is None else sum_j - (window.used_j or 0.0)
-            if window.shared:
-                window.part_j = self._shares.end(window, sum_j)
-            window.engine_says = self._models.get(window.model, (0.0, None))[1]
-            self._open.discard(window)
+            metered.used_j = None if sum_j is None else sum_j - (metered.used_j or 0.0)
+            if metered.shared:
+                metered.part_j = self._shares.end(metered, sum_j)
+            metered.engine_says = self._models.get(metered.model, (0.0, None))[1]
+            self._open.discard(metered)
             self._ended_at = now
 
     def _settle(self, now: float) -> None:
@@ -168,8 +168,8 @@ class Meter:
                 if one.power_w is not None:
                     self._joules.power(now, one.power_w)
             self._settle(now)
-            for window in self._open:
-                window.saw(*self._last.values())
+            for metered in self._open:
+                metered.saw(*self._last.values())
             self._changed.notify_all()
 
     def _read(self, source: Source, engine: Sequence[int], due: dict[Source, float]) -> Seen:
@@ -185,7 +185,7 @@ class Meter:
         """What the engine says of the models that are asked: at every look until it knows one."""
         with self._changed:
             now = time.monotonic()
-            names = {window.model for window in self._open if window.model}
+            names = {metered.model for metered in self._open if metered.model}
             known = {name: self._models.get(name, (float("-inf"), None)) for name in names}
         old = [name for name, (at, says) in known.items() if not says or now - at > MODEL_LOOK_S]
         return {name: (now, self._ask_engine(name)) for name in old}

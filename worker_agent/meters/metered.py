@@ -7,11 +7,10 @@ from worker_agent.completion import ModelMemory
 from worker_agent.meters.source import Seen
 
 MIB = 2**20
-NONE = "none"
 
 
 @dataclass(slots=True, eq=False)
-class Window:
+class Metered:
     """Filled by a Meter while it is open, and read when it is closed. `shared`: of what the machine uses
     while several calls run, it has its part; else all."""
 
