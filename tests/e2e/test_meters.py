@@ -11,8 +11,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="by /proc; by ps
 
 
 def test_rows_tell_what_the_engine_on_this_machine_took(room: Room) -> None:
-    """The engine's memory and its source stand in every row; a row whose energy nobody could measure has none,
-    and says so."""
+    """The engine's memory and its source stand in every row; where nobody could measure energy there is none,
+    and the row says so."""
     sim = room.simulator("box", "ollama", service_s=0.3, slots=2)
     room.fleet({"box": sim})
     room.papers(4)
