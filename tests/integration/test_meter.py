@@ -296,6 +296,25 @@ def test_a_source_that_breaks_or_hangs_costs_no_call(start, meter_of) -> None:
     assert time.monotonic() - begun < 1.0
 
 
+def test_a_slow_machine_is_looked_at_less_often(start, meter_of) -> None:
+    """A look that takes 20 ms of CPU would be 2 % of a core every second: ticks grow to five seconds."""
+
+    class Dear(Heater):
+        def read(self, engine: object) -> Seen:
+            until_s = time.thread_time() + 0.02
+            while time.thread_time() < until_s:
+                pass
+            return super().read(engine)
+
+    meter = meter_of(start().url, sources=lambda: [Dear()])
+    with meter.during():
+        until(lambda: meter._tick_s > 2, "it looks as often as before")
+    cheap = meter_of(start().url, sources=lambda: [Heater()])
+    with cheap.during():
+        until(lambda: cheap._looked_at > 0, "it did not look")
+    assert cheap._tick_s < 2
+
+
 @pytest.mark.llama
 def test_a_real_llama_cpp_server_is_found_and_measured(llama_server: LlamaServer, meter_of) -> None:
     """Its figure is what the kernel says of that process, model and all."""

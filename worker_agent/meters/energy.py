@@ -6,7 +6,7 @@ right. Whoever is running then has the difference.
 
 from collections.abc import Hashable
 
-HELD_S = 2.5  # how long a power is believed without another reading
+HELD_S = 5.5  # how long a power is believed without another reading
 GAP_S = 15.0  # between two powers that are one line; the slowest source is read every 5 s
 
 

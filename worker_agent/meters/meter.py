@@ -20,7 +20,8 @@ from worker_agent.meters.source import NOTHING, Seen, Source
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-FRESH_S = 0.5  # a look this old stands for now, so that many short calls need no more than two a second
+MOST_CPU = 0.002  # of a core; where a look costs more than that of a tick, ticks are longer
+MOST_TICK_S = 5.0
 LINGER_S = 3.0  # looking on after a call, for the next one's first figures
 LAST_LOOK_S = 0.05  # that the end of a call waits for one more
 MODEL_LOOK_S = 30.0
@@ -42,6 +43,7 @@ class Meter:
         self._open: set[Metered] = set()
         self._wanted = self._off = self._closed = False
         self._looked_at = self._ended_at = float("-inf")
+        self._cost_s, self._tick_s = 0.0, TICK_S
         self._joules, self._shares = Joules(), Shares()
         self._last: dict[Source, Seen] = {}
         self._models: dict[str, tuple[float, ModelMemory | None]] = {}
@@ -100,7 +102,8 @@ class Meter:
         self._shares.settle(self._joules.at(now))
 
     def _fresh(self, now: float) -> bool:
-        return now - self._looked_at < FRESH_S
+        """A look half a tick old stands for now: many short calls need no more than two a tick."""
+        return now - self._looked_at < self._tick_s / 2
 
     def _want(self) -> None:
         self._wanted = True
@@ -126,7 +129,10 @@ class Meter:
             return
         due = dict.fromkeys(self._find_sources(), float("-inf"))
         while self._wait(due):
+            begun_s = time.thread_time()
             self._look(listener, due)
+            self._cost_s += (time.thread_time() - begun_s - self._cost_s) / 8  # the first is dear
+            self._tick_s = min(max(TICK_S, self._cost_s / MOST_CPU), MOST_TICK_S)
         for source in due:
             source.close()
 
@@ -137,7 +143,7 @@ class Meter:
                 self._rest(due)
                 self._changed.wait_for(lambda: self._open or self._closed)
             else:
-                self._changed.wait_for(lambda: self._wanted or self._closed, TICK_S)
+                self._changed.wait_for(lambda: self._wanted or self._closed, self._tick_s)
             self._wanted = False
             return not self._closed
 
