@@ -45,7 +45,7 @@ def chain(
     fresh: bool,
     outputs: tuple[Path, ...],
     as_json: bool,
-    simulate: bool,
+    simulate: bool | str,
     **work: Any,
 ) -> None:
     """Ask the prompts about every paper (without a PATH: as they are), then the next model about each

@@ -26,7 +26,7 @@ def matrix(
     fresh: bool,
     outputs: tuple[Path, ...],
     as_json: bool,
-    simulate: bool,
+    simulate: bool | str,
     **work: Any,
 ) -> None:
     """Run the SUITE, a TOML file: which models generate, which summarize, and the prompts (where the command

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PROFILE = "llmq.profile"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 _MODELS = click.option(
@@ -92,9 +93,21 @@ def _files(ctx: click.Context, option: click.Parameter, names: tuple[str, ...]) 
 
 
 def simulate_option(command: F) -> F:
-    return click.option("--simulate", is_flag=True, help="Use simulated engines; every result says so.")(
-        command
-    )
+    """`simulate`: False, True, or the name of the profile that says which engines."""
+    command = click.option(
+        "--profile",
+        metavar="NAME|FILE",
+        is_eager=True,  # before --simulate, whose value it becomes
+        expose_value=False,
+        callback=lambda ctx, _, name: ctx.meta.__setitem__(_PROFILE, name),
+        help="Which simulated engines: a fleet as in configs/profiles, or one; implies --simulate.",
+    )(command)
+    return click.option(
+        "--simulate",
+        is_flag=True,
+        callback=lambda ctx, _, simulate: ctx.meta.get(_PROFILE) or simulate,
+        help="Use simulated engines; every result says so.",
+    )(command)
 
 
 def run_argument(command: F) -> F:

@@ -30,7 +30,7 @@ def run(
     fresh: bool,
     outputs: tuple[Path, ...],
     as_json: bool,
-    simulate: bool,
+    simulate: bool | str,
     **work: Any,
 ) -> None:
     """Answer every prompt for every paper, with a worker for each host of the fleet.
@@ -68,7 +68,7 @@ def run_here(
     outputs: tuple[Path, ...],
     *,
     fleet: Path | None,
-    simulate: bool,
+    simulate: bool | str,
     dry_run: bool,
     fresh: bool,
     as_json: bool,
@@ -84,15 +84,21 @@ def run_here(
 
 
 @contextmanager
-def _hosts(settings: "Settings", fleet: Path | None, simulate: bool) -> "Iterator[tuple[Host, ...]]":
+def _hosts(settings: "Settings", fleet: Path | None, simulate: bool | str) -> "Iterator[tuple[Host, ...]]":
     """The hosts of the run. Raises ConfigError where there is none."""
-    from tasks.children import simulated
+    from tasks.children import simulated, simulators
     from tasks.fleet import hosts_of
     from tasks.settings import find_fleet
     from worker_agent.errors import ConfigError
+    from worker_agent.simulator.fleet import load_machines
 
     with ExitStack() as stack:
-        hosts = stack.enter_context(simulated()) if simulate else hosts_of(find_fleet(settings, fleet))
+        if isinstance(simulate, str):
+            hosts = stack.enter_context(simulators(load_machines(simulate, seed=1)))
+        elif simulate:
+            hosts = stack.enter_context(simulated())
+        else:
+            hosts = hosts_of(find_fleet(settings, fleet))
         if not hosts:
             raise ConfigError(
                 "no LLM server answers on this machine and there is no fleet file. Start one (LM Studio, "

@@ -1,34 +1,114 @@
-"""`llmq simulate`: an engine that is not there, for trying llmq and for tests."""
+"""`llmq simulate`: engines that are not there, for trying llmq and for tests."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.screen import echo
 
+if TYPE_CHECKING:
+    from worker_agent.config import Host
+    from worker_agent.simulator.fleet import Simulated
 
-@click.command(short_help="Serve a simulated engine.")
+HEAD = "# A simulated fleet"
+
+
+@click.command(short_help="Serve a simulated engine, or a fleet of them.")
 @click.option("--profile", default="laptop", show_default=True, help="A built-in profile, or a TOML file.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same answers and times.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="Of the first; the others follow. 0 takes free ones.",
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, help="The address to listen on.")
-def simulate(profile: str, seed: int, port: int, bind: str) -> None:
-    """Serve a simulated engine over HTTP. Every answer is marked as simulated.
+@click.option(
+    "--fleet-out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the fleet file that names them.",
+)
+def simulate(profile: str, seed: int, port: int, bind: str, fleet_out: Path | None) -> None:
+    """Serve a simulated engine, or each of a fleet in a process of its own, until stopped. Every answer is
+    marked as simulated.
 
     \b
     llmq simulate --profile mac-studio --seed 7 --port 1234
+    llmq simulate --profile configs/profiles/living-room.toml --fleet-out fleet.toml
     """
-    from worker_agent.simulator.profile import load_profile
+    from worker_agent.simulator.fleet import load_machines
     from worker_agent.simulator.server import serve
 
-    chosen = load_profile(profile)
-    serve(
-        chosen,
-        port=port,
-        host=bind,
-        seed=seed,
-        on_ready=lambda url: echo(f"{chosen.name} ({chosen.wire}) at {url}"),
-    )
+    _check_ours(fleet_out)
+    machines = load_machines(profile, seed)
+    if len(machines) > 1:
+        _serve_all(machines, port, bind, fleet_out)
+        return
+    (one,) = machines
+
+    def ready(url: str) -> None:
+        _write(machines, [url], fleet_out)
+        echo(f"{one.profile.name} ({one.profile.wire}) at {url}")
+
+    serve(one.profile, port=port, host=bind, seed=one.seed, on_ready=ready)
+
+
+def _serve_all(machines: "tuple[Simulated, ...]", port: int, bind: str, fleet_out: Path | None) -> None:
+    import signal
+
+    from tasks.children import simulators
+    from worker_agent.errors import ConfigError
+
+    if port and port + len(machines) > 65536:
+        raise ConfigError(f"{len(machines)} machines need as many ports from --port {port} on")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with simulators(machines, bind=bind, port=port) as hosts:
+            _write(machines, [host.url for host in hosts], fleet_out)
+            for one, host in zip(machines, hosts, strict=True):
+                echo(f"{one.id} ({host.engine}) at {host.url}")
+            echo(_how_to_use(fleet_out))
+            signal.pause()
+    except KeyboardInterrupt:
+        return  # as it is ended on purpose
+
+
+def _how_to_use(fleet_out: Path | None) -> str:
+    if fleet_out:
+        return f"all up until Ctrl-C; elsewhere: llmq run papers/ --fleet {fleet_out}"
+    return "all up until Ctrl-C; --fleet-out FILE writes the fleet file that names them"
+
+
+def _check_ours(path: Path | None) -> None:
+    """Raises ConfigError where a fleet file of a person would be overwritten."""
+    from worker_agent.errors import ConfigError
+
+    if path and path.exists() and not path.read_text(errors="replace").startswith(HEAD):
+        raise ConfigError(f"{path} is there and was not written by --fleet-out; name another file")
+
+
+def _write(machines: "tuple[Simulated, ...]", urls: list[str], path: Path | None) -> None:
+    if path is None:
+        return
+    from tasks.fleet import as_toml
+
+    hosts = [_as_host(one, url) for one, url in zip(machines, urls, strict=True)]
+    try:
+        path.write_text(f"{HEAD}, by llmq simulate.\n{as_toml(hosts)}", encoding="utf-8")
+    except OSError as error:
+        from worker_agent.errors import ConfigError
+
+        raise ConfigError(f"{path}: {error.strerror}") from None
+
+
+def _as_host(one: "Simulated", url: str) -> "Host":
+    """As a person would write it: with a knee nobody knows how many slots it is worth."""
+    from worker_agent.config import Host
+
+    return Host(one.id, one.profile.wire, url, slots="auto" if one.profile.knee else one.profile.slots)
 
 
 COMMANDS = (simulate,)

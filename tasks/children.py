@@ -1,18 +1,20 @@
 """Processes that a command starts and that end with it, however it ends: simulated engines and workers."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 from tasks.settings import Settings
 from worker_agent.config import Host
 from worker_agent.errors import ConfigError
+from worker_agent.simulator.fleet import Simulated
 from worker_agent.simulator.profile import load_profile
 
 DEMO_PROFILES = ("demo-gpu", "demo-studio", "demo-laptop")
@@ -20,12 +22,14 @@ DOWN_S = 10.0
 # -P: a stranger's `tasks` or `celery` in the working folder is not ours.
 PYTHON = (sys.executable, "-P", "-c")
 SIMULATE = """
-import sys
+import json, sys
 from worker_agent.machine import end_with_parent
 end_with_parent()
-from worker_agent.simulator.profile import load_profile
+from worker_agent.simulator.profile import make_profile
 from worker_agent.simulator.server import serve
-serve(load_profile(sys.argv[1]), port=0, seed=int(sys.argv[2]), on_ready=lambda url: print(url, flush=True))
+profile, seed, host, port = json.loads(sys.argv[1])
+say = lambda url: print(url, flush=True)
+serve(make_profile(profile), seed=seed, host=host, port=port, on_ready=say)
 """
 WORK = """
 import sys
@@ -57,14 +61,30 @@ class WorkerChild:
 @contextmanager
 def simulated(seed: int = 1, profiles: Sequence[str] = DEMO_PROFILES) -> Iterator[tuple[Host, ...]]:
     """Simulated engines on this machine, for as long as the block runs."""
+    machines = [
+        Simulated(name.replace("demo-", "simulated-"), load_profile(name), seed + n)
+        for n, name in enumerate(profiles)
+    ]
+    with simulators(machines) as hosts:
+        yield hosts
+
+
+@contextmanager
+def simulators(
+    machines: Sequence[Simulated], *, bind: str = "127.0.0.1", port: int = 0
+) -> Iterator[tuple[Host, ...]]:
+    """Each in a process of its own, the first at `port` and the others behind it (0: at free ones), for as
+    long as the block runs. Raises ConfigError where one does not start."""
     with ExitStack() as stack:
-        commands = [[*PYTHON, SIMULATE, name, str(seed + n)] for n, name in enumerate(profiles)]
-        children = [_start(command, subprocess.PIPE) for command in commands]
-        for child in children:
-            stack.callback(_end, child)
+        children: list[subprocess.Popen[bytes]] = []
+        for n, one in enumerate(machines):
+            asked = [asdict(one.profile), one.seed, bind, port + n if port else 0]
+            children.append(_start([*PYTHON, SIMULATE, json.dumps(asked)], subprocess.PIPE))
+            stack.callback(_end, children[-1])
+        stack.callback(_terminate, children)  # all at once, before each is waited for
         yield tuple(
-            Host(name.replace("demo-", "simulated-"), load_profile(name).wire, _first_line(child, name))
-            for name, child in zip(profiles, children, strict=True)
+            Host(one.id, one.profile.wire, _first_line(child, one.id))
+            for one, child in zip(machines, children, strict=True)
         )
 
 
@@ -106,6 +126,12 @@ def _first_line(child: "subprocess.Popen[bytes]", name: str) -> str:
     if not line.startswith("http"):
         raise ConfigError(f"the simulated engine {name} did not start: {line}")
     return line
+
+
+def _terminate(children: "Sequence[subprocess.Popen[bytes]]") -> None:
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

@@ -186,11 +186,16 @@ def _fleet_file(hosts: Sequence[Host], stack: ExitStack) -> Path:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmq-")))
     path = folder / "fleet.toml"
     path.touch(mode=0o600)
-    path.write_text("\n".join(_as_toml(host) for host in hosts), encoding="utf-8")
+    path.write_text(as_toml(hosts), encoding="utf-8")
     return path
 
 
-def _as_toml(host: Host) -> str:
+def as_toml(hosts: Sequence[Host]) -> str:
+    """A fleet file with these hosts, their keys in clear."""
+    return "\n".join(_host_as_toml(host) for host in hosts)
+
+
+def _host_as_toml(host: Host) -> str:
     fields = {
         "id": host.id,
         "engine": host.engine,

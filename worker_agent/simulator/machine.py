@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker_agent.simulator.answer import count_tokens, dice_for, draw_length, write_answer
+from worker_agent.simulator.drift import Heat
 from worker_agent.simulator.faults import Faults, bend, hang
 from worker_agent.simulator.line import Line
 from worker_agent.simulator.models import Models
@@ -46,7 +47,9 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
+    """What will be said, and when after the slot was granted: all that the seed decides."""
+
     chunks: list[Chunk]
     finish: str
     prompt_tokens: int
@@ -60,8 +63,9 @@ class Machine:
         self.profile = profile
         self.seed = seed
         self.slots = Slots(profile.slots)
-        self.faults = Faults(profile.fault, profile.fault_count)
-        self.models = Models(profile, self.slots.forget)
+        self.faults = Faults(profile.fault, profile.fault_count, profile.fault_rate, seed)
+        self.models = Models(profile, self.slots.forget, seed)
+        self.heat = Heat(profile)
         self.clock = SharedClock(profile.knee)
 
     @property
@@ -102,7 +106,7 @@ class Machine:
         tokens, first = 0, None
         with self.slots.take(prompt, line, ask.tag) as slot, self.clock.running():
             started, began_s = time.perf_counter(), self.clock.now()
-            plan = self._plan(ask, self._cached_tokens(slot, prompt))
+            plan = self.plan(ask, self._cached_tokens(slot, prompt), self.heat.slowdown())
             slot.held = ""
             hang(fault, line)
             began()
@@ -123,16 +127,19 @@ class Machine:
             return 0
         return min(len(common_prefix(slot.held, prompt).encode()) // 4, count_tokens(prompt) - 1)
 
-    def _plan(self, ask: Ask, cached_tokens: int) -> _Plan:
+    def plan(self, ask: Ask, cached_tokens: int = 0, heat: float = 1.0) -> Plan:
+        """Pure: the same machine, seed and request give the same plan, on any computer."""
         profile = self.profile
         dice = dice_for(self.seed, ask.model, ask.seed, ask.prompt)
-        slowness = profile.time_scale * dice.lognormvariate(0, profile.jitter)
+        slowness = profile.time_scale / profile.speed * heat * dice.lognormvariate(0, profile.jitter)
         words = write_answer(
             ask.prompt, draw_length(profile.output_tokens, profile.output_spread, dice), dice
         )
         prompt_tokens = count_tokens(ask.prompt)
         room = self.window_of(ask.model, ask.window) - prompt_tokens
         allowed = max(1, min(ask.max_tokens or len(words), room))
-        pace = pace_of(profile, prompt_tokens - cached_tokens, min(allowed, len(words)), slowness)
+        first, each = (dice.lognormvariate(0, s) for s in (profile.ttft_spread, profile.decode_spread))
+        uncached, length = prompt_tokens - cached_tokens, min(allowed, len(words))
+        pace = pace_of(profile, uncached, length, slowness, first=first, each=each)
         finish = "length" if allowed < len(words) else "stop"
-        return _Plan(schedule(words[:allowed], pace), finish, prompt_tokens, cached_tokens)
+        return Plan(schedule(words[:allowed], pace), finish, prompt_tokens, cached_tokens)

@@ -6,16 +6,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from worker_agent.simulator.answer import dice_for
 from worker_agent.simulator.line import Line
 from worker_agent.simulator.profile import Profile
+
+
+def load_time_s(profile: Profile, seed: int, model: str, number: int) -> float:
+    """What the machine's `number`-th load takes, if it is of that model. Pure."""
+    spread = dice_for(seed, "load", model, number).lognormvariate(0, profile.load_spread)
+    return profile.load_s * profile.time_scale / profile.speed * spread
 
 
 class Models:
     """At most `resident` models at a time. For another, the one that was used longest ago goes, once its
     requests are done; whoever comes meanwhile waits behind. `forget` is called after each load."""
 
-    def __init__(self, profile: Profile, forget: Callable[[], None]) -> None:
-        self._profile, self._forget = profile, forget
+    def __init__(self, profile: Profile, forget: Callable[[], None], seed: int = 0) -> None:
+        self._profile, self._forget, self._seed = profile, forget, seed
         self._most = profile.resident or len(profile.models)
         there = profile.models[: self._most] if profile.load_s == 0 else ()
         self._loaded: dict[str, int] = dict.fromkeys(there, profile.window)  # longest unused first; -> window
@@ -57,7 +64,7 @@ class Models:
     def _load(self, model: str, window: int, line: Line) -> None:
         line.wait_for(lambda timeout_s: self._make_room(model, timeout_s))
         self.loads += 1
-        line.wait_until(time.perf_counter() + self._profile.load_s * self._profile.time_scale)
+        line.wait_until(time.perf_counter() + load_time_s(self._profile, self._seed, model, self.loads))
         self._loaded[model] = window
         self._forget()
 

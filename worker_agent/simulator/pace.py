@@ -25,15 +25,24 @@ class Pace:
     gap_s: float
 
 
-def pace_of(profile: Profile, uncached_tokens: int, words: int, slowness: float) -> Pace:
-    """How fast this answer goes. `slowness` multiplies every time (jitter and time scale)."""
+def pace_of(
+    profile: Profile,
+    uncached_tokens: int,
+    words: int,
+    slowness: float,
+    *,
+    first: float = 1.0,
+    each: float = 1.0,
+) -> Pace:
+    """How fast this answer goes. `slowness` multiplies every time (jitter, heat, speed and time scale),
+    `first` that to the first token beside it, `each` that of each further one."""
     if profile.service_s is not None:
         gap_s = profile.service_s * slowness / words
         return Pace(gap_s, gap_s)
     first_s = profile.ttft_s
     if first_s is None:
         first_s = uncached_tokens / (profile.prefill_tps or math.inf)
-    return Pace(first_s * slowness, slowness / (profile.decode_tps or math.inf))
+    return Pace(first_s * slowness * first, slowness * each / (profile.decode_tps or math.inf))
 
 
 def schedule(words: list[str], pace: Pace) -> list[Chunk]:

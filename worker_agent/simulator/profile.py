@@ -16,6 +16,7 @@ BUILT_IN = Path(__file__).with_name("profiles")
 Seconds = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Spread = Annotated[float, Field(ge=0, le=2)]
+Share = Annotated[float, Field(ge=0, le=1)]
 WireName = Literal["ollama", "lm_studio", "openai"]
 FaultMode = Literal["ok", "500", "html", "hang", "stall", "drop", "empty"]  # see faults.py
 
@@ -30,7 +31,10 @@ class Profile:
     With a `knee`, up to that many requests run at this speed; more, which `slots` may admit, share what the
     knee gives, each slower. `resident` models are in memory at a time, all by default; for another one, the
     one that was used longest ago goes once its requests are done, and coming back costs it `load_s`.
-    Spreads are the sigma of a log-normal distribution; 0 is exact.
+    Spreads are the sigma of a log-normal distribution; 0 is exact. A `fault` befalls a share of the requests,
+    `fault_rate`. A machine that gets hot works at full speed for `throttle_after_s` from its first request
+    on; then its times grow until, `throttle_over_s` later, they are `throttle` times as long, and stay so.
+    Every key, its unit and its default stand in docs/simulator.md.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -49,11 +53,19 @@ class Profile:
     output_tokens: PositiveInt = 120  # median
     output_spread: Spread = 0.3
     prefix_cache: bool = True
-    jitter: Spread = 0.0  # spread of every time
+    jitter: Spread = 0.0  # spread of every time of a request together
+    ttft_spread: Spread = 0.0  # of the time to the first token, beside that
+    decode_spread: Spread = 0.0  # of a request's time per token, beside that
     load_s: Seconds = 0.0  # a model's first request; 0: every model is loaded from the start
-    time_scale: Rate = 1.0  # 0.1: ten times as fast
+    load_spread: Spread = 0.0
+    speed: Rate = 1.0  # of this machine: 0.5 takes twice as long for everything
+    throttle: Annotated[float, Field(ge=1, le=100)] = 1.0
+    throttle_after_s: Seconds = 0.0
+    throttle_over_s: Seconds = 0.0
+    time_scale: Rate = 1.0  # 0.1: ten times as fast, throttling included
     fault: FaultMode = "ok"
-    fault_count: Annotated[int, Field(ge=0)] = 0  # requests the fault lasts; 0: all
+    fault_rate: Share = 1.0
+    fault_count: Annotated[int, Field(ge=0)] = 0  # requests that may have the fault; 0: all
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -61,29 +73,42 @@ def load_profile(name_or_path: str) -> Profile:
 
     Raises ConfigError, listing every fault at once.
     """
+    path, written = read_profile(name_or_path)
+    if "host" in written:
+        raise ConfigError(f"simulator profile {path}: it describes a fleet, and one machine is wanted")
+    return make_profile({"name": path.stem} | written, source=str(path))
+
+
+def read_profile(name_or_path: str) -> tuple[Path, dict[str, Any]]:
+    """Where it lies and what it says, unchecked. Raises ConfigError where there is no such TOML file."""
     path = Path(name_or_path)
     if path.suffix != ".toml":
         path = BUILT_IN / f"{name_or_path}.toml"
     try:
-        written = tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(profile_names())
         raise ConfigError(f"no simulator profile {name_or_path!r}; built in: {known}") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"simulator profile {path}: {error}") from None
-    return make_profile({"name": path.stem} | written, source=str(path))
 
 
 def make_profile(written: dict[str, Any], *, source: str = "simulator profile") -> Profile:
     """A Profile from plain values. Raises ConfigError, listing every fault."""
-    try:
-        profile = TypeAdapter(Profile).validate_python(written)
-        faults = _contradictions(profile)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-    if faults:
+    profile, faults = check_profile(written)
+    if profile is None:
         raise ConfigError(f"{source}: " + "; ".join(faults))
     return profile
+
+
+def check_profile(written: dict[str, Any]) -> tuple[Profile | None, list[str]]:
+    """A Profile, or None and what is wrong with it, each fault with its key."""
+    try:
+        profile = TypeAdapter(Profile).validate_python(written)
+    except ValidationError as error:
+        return None, [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    faults = _contradictions(profile)
+    return (None if faults else profile), faults
 
 
 def profile_names() -> list[str]:
@@ -93,8 +118,11 @@ def profile_names() -> list[str]:
 
 def _contradictions(profile: Profile) -> list[str]:
     if profile.service_s is not None:
-        alone = (profile.ttft_s, profile.prefill_tps, profile.decode_tps) == (None, None, None)
-        return [] if alone else ["service_s stands alone: leave out ttft_s, prefill_tps and decode_tps"]
+        beside = [
+            name for name in ("ttft_s", "prefill_tps", "decode_tps") if getattr(profile, name) is not None
+        ]
+        beside += [name for name in ("ttft_spread", "decode_spread") if getattr(profile, name)]
+        return [f"service_s stands alone: leave out {', '.join(beside)}"] if beside else []
     faults = []
     if (profile.ttft_s is None) == (profile.prefill_tps is None):
         faults.append("say either ttft_s or prefill_tps (or service_s alone)")

@@ -2,7 +2,7 @@
 
 Every reply carries `X-LLMQ-Simulated: 1`, whatever the wire. Routes of its own, in every wire:
 GET /simulator (what this is), GET /simulator/calls (counters), GET /simulator/log (when each call had which
-slot), POST /simulator/fault {"mode", "count"}.
+slot), POST /simulator/fault {"mode", "count", "rate"}.
 """
 
 import json
@@ -116,7 +116,7 @@ class _Exchange(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _chat(self, body: dict[str, Any]) -> None:
-        fault = self.machine.faults.take()
+        fault = self.machine.faults.take([body.get("model"), body.get("messages")])
         try:
             self._refuse_by(fault)
             ask = replace(self.wire.read(body), tag=self.headers.get("X-Request-Id", ""))
@@ -172,8 +172,8 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def _set_fault(self, body: dict[str, Any]) -> Reply:
         try:
-            self.machine.faults.set(body["mode"], int(body.get("count") or 0))
-        except (KeyError, ValueError) as error:
+            self.machine.faults.set(body["mode"], int(body.get("count") or 0), float(body.get("rate", 1)))
+        except (KeyError, TypeError, ValueError) as error:
             return self.wire.error(400, str(error))
         return Reply({"mode": body["mode"]})
 
@@ -183,8 +183,9 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def _describe(self) -> Reply:
         profile = self.machine.profile
-        about = {"version": self.wire.version, "wire": profile.wire, "profile": profile.name}
+        about: dict[str, Any] = {"version": self.wire.version, "wire": profile.wire, "profile": profile.name}
         models = [{"name": name, "window": self.machine.window_of(name)} for name in profile.models]
+        about |= {"seed": self.machine.seed, "speed": profile.speed}
         return Reply(about | {"models": models, "slots": profile.slots, "simulated": True})
 
     def _count_calls(self) -> Reply:
