@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from tasks.report.alike import Answers, answers, in_spite, of_like_length, papers, unlike
 from tasks.report.metric import Metric
-from tasks.report.rank import Limits, rate_of
+from tasks.report.rate import Limits, rate_of
 from tasks.report.sample import FIRST, Request, Sample
 from tasks.report.stats import LEAST_N, Difference, of_medians, of_pairs, of_rates
 
@@ -110,7 +111,7 @@ def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits
     if a.sample.cell.simulated != b.sample.cell.simulated:
         return Comparison(*head, reason="one of them is simulated")
     pairs = _pairs(left, right, metric)
-    note = _note(left, right)
+    note = _note(left, right) + "; two runs over the same papers compare better"
     if len(pairs) >= LEAST_N:
         quotients = of_pairs(
             [one for one, _, _ in pairs],
@@ -121,18 +122,50 @@ def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits
         return Comparison(*head, pairs=len(pairs), difference=quotients)
     if {r.question for r in left} == {r.question for r in right}:
         return Comparison(*head, difference=of_medians(values[0], values[1], seed))
-    papers = [[r.paper or r.question for r in requests] for requests in (left, right)]
-    fewest = min(len(set(one)) for one in papers)
+    sides = answers(left), answers(right)
+    if unlike(*sides, metric):
+        return _of_like_length(head, sides, seed)
+    return _independent(head, left, right, seed, note)
+
+
+Head = tuple[Metric, str | None, tuple[str, str], int, int, float | None, float | None]
+
+
+def _independent(
+    head: Head, left: Sequence[Request], right: Sequence[Request], seed: int, note: str
+) -> Comparison:
+    metric = head[0]
+    groups = papers(left), papers(right)
+    fewest = min(len(set(one)) for one in groups)
     if fewest < LEAST_N:
         return Comparison(
             *head, reason=f"answers of {fewest} papers; where papers differ, {LEAST_N} are needed"
         )
-    groups = (papers[0], papers[1]) if _repeat(papers) else None
-    return Comparison(*head, difference=of_medians(values[0], values[1], seed, groups), note=note)
+    values = [[r.value(metric.name) for r in requests] for requests in (left, right)]
+    repeated = any(len(set(one)) < len(one) for one in groups)
+    difference = of_medians(values[0], values[1], seed, groups if repeated else None)
+    return Comparison(*head, difference=difference, note=note)
 
 
-def _repeat(papers: list[list[str]]) -> bool:
-    return any(len(set(one)) < len(one) for one in papers)
+def _of_like_length(head: Head, sides: tuple[Answers, Answers], seed: int) -> Comparison:
+    """By the answers to prompts of like length; with too few of them, by all, if the better one's prompts
+    were the longer ones."""
+    metric, left, right = head[0], sides[0].requests, sides[1].requests
+    note = _note(left, right)
+    one, two = of_like_length(*sides)
+    said = f"{len(one)} answers of each are to prompts of like length"
+    if len(one) >= LEAST_N:
+        middles = [median(r.value(metric.name) for r in requests) for requests in (one, two)]
+        like = (*head[:3], len(one), len(two), middles[0], middles[1])
+        made = _independent(like, one, two, seed, f"{note}; {said}, and these are compared")
+        if made.difference:
+            return made
+    plain = _independent(head, left, right, seed, f"{note}; the better one's prompts were the longer ones")
+    if plain.difference and plain.difference.found:
+        first = (plain.difference.ratio < 1) == (metric.direction == "lower")
+        if in_spite(*(sides if first else sides[::-1]), metric):
+            return plain
+    return Comparison(*head, reason=f"{note}, and only {said}")
 
 
 def _compare_rates(
@@ -156,31 +189,31 @@ def _pairs(left: list[Request], right: list[Request], metric: Metric) -> list[tu
     """(a, b, paper) of each question that both answered, if those are most of what they did; repeats as their
     median."""
     sides: list[dict[str, list[float]]] = [{}, {}]
-    papers: dict[str, str] = {}
+    about: dict[str, str] = {}
     for side, requests in zip(sides, (left, right), strict=True):
         for r in requests:
             side.setdefault(r.question, []).append(r.value(metric.name))
-            papers[r.question] = r.paper or r.question
+            about[r.question] = r.paper or r.question
     shared = [question for question in sides[0] if question in sides[1]]
     if 2 * len(shared) < max(map(len, sides)):
         return []
-    return [(median(sides[0][q]), median(sides[1][q]), papers[q]) for q in shared]
+    return [(median(sides[0][q]), median(sides[1][q]), about[q]) for q in shared]
 
 
-def _groups(papers: list[str]) -> list[Hashable] | None:
+def _groups(of_papers: list[str]) -> list[Hashable] | None:
     """Answers of one paper are drawn together, where there are enough papers and they repeat."""
-    several = len(set(papers))
-    return list(papers) if LEAST_N <= several < len(papers) else None
+    several = len(set(of_papers))
+    return list(of_papers) if LEAST_N <= several < len(of_papers) else None
 
 
-def _note(left: list[Request], right: list[Request]) -> str:
+def _note(left: Sequence[Request], right: Sequence[Request]) -> str:
     lengths = [
         [r.prompt_tokens for r in requests if not math.isnan(r.prompt_tokens)] for requests in (left, right)
     ]
     said = "they answered different papers"
     if all(lengths):
         said += f" (median prompt {median(lengths[0]):.0f} and {median(lengths[1]):.0f} tokens)"
-    return said + "; two runs over the same papers compare better"
+    return said
 
 
 def _gain(ratio: float, metric: Metric) -> float:

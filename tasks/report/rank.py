@@ -2,20 +2,19 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from tasks.errors import InputError
+from tasks.report.alike import ALIKE, Fair, clear, papers
 from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
+from tasks.report.rate import Limits, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
-from tasks.report.stats import LEAST_N, Interval, Summary, of_mean, quantile, summarize
+from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
 
-BLOCKS = 10  # that a run is cut into, for the interval of a rate
-ALIKE = 0.1  # medians of prompt tokens nearer than this count as papers of one length
 SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps")
-
-Limits = Mapping[str, float]  # metric -> the most it may be, in its unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,29 +156,28 @@ def counted(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda one: -one[1]))
 
 
-def places(entries: Sequence[Entry], direction: str) -> list[int | None]:
-    """The rank of each: 1 + how many have an interval wholly on the better side of its own (Chatbot Arena's
-    rule); who cannot be told apart shares one."""
-    known = [
-        (entry.interval.low, entry.interval.high) for entry in entries if entry.ranked and entry.interval
+Better = Callable[[Entry, Entry], bool]  # whether the first is better beyond doubt
+
+
+def places(entries: Sequence[Entry], better: Better) -> list[int | None]:
+    """The rank of each: 1 + how many are better beyond doubt (Chatbot Arena's rule); who cannot be told apart
+    shares one."""
+    known = [entry for entry in entries if entry.ranked and entry.interval]
+    return [
+        1 + sum(better(other, entry) for other in known if other is not entry)
+        if entry.ranked and entry.interval
+        else None
+        for entry in entries
     ]
-    ranks: list[int | None] = []
-    for entry in entries:
-        if not (entry.ranked and entry.interval):
-            ranks.append(None)
-        elif direction == "lower":
-            ranks.append(1 + sum(high < entry.interval.low for _, high in known))
-        else:
-            ranks.append(1 + sum(low > entry.interval.high for low, _ in known))
-    return ranks
 
 
-def in_order(entries: Iterable[Entry], metric: Metric) -> tuple[Entry, ...]:
-    """With their ranks, best first, those without a rank last."""
+def in_order(entries: Iterable[Entry], metric: Metric, better: Better | None = None) -> tuple[Entry, ...]:
+    """With their ranks, best first, those without a rank last. `better`: by their intervals if None."""
     listed = list(entries)
     sign = 1 if metric.direction == "lower" else -1
+    plain = partial(clear, metric.direction)
     ranked = [
-        replace(one, rank=rank) for one, rank in zip(listed, places(listed, metric.direction), strict=True)
+        replace(one, rank=rank) for one, rank in zip(listed, places(listed, better or plain), strict=True)
     ]
     return tuple(
         sorted(ranked, key=lambda one: (one.rank or math.inf, sign * (one.value or 0.0), one.cell.name))
@@ -190,9 +188,11 @@ def _ranking(samples: Sequence[Sample], metric: Metric, group: str | None, limit
     kept = [(sample, [r for r in sample.requests if r.apart(metric.apart) == group]) for sample in samples]
     same = len({frozenset(r.question for r in requests) for _, requests in kept if requests}) <= 1
     real = any(requests and not sample.cell.simulated for sample, requests in kept)
-    entries = in_order(
-        (_entry(sample, requests, metric, limits, same=same, real=real) for sample, requests in kept), metric
-    )
+    made = [_entry(sample, requests, metric, limits, same=same, real=real) for sample, requests in kept]
+    fair = None
+    if metric.apart == "prompt" and not same:
+        fair = Fair(metric, {sample.cell: usable_of(requests, metric) for sample, requests in kept})
+    entries = in_order(made, metric, fair)
     return Ranking(metric, group, entries, same, tuple(_notes(metric, group, entries, samples, same=same)))
 
 
@@ -203,12 +203,10 @@ def _entry(
     summary = None
     if metric.per_second:
         rate = rate_of(requests, metric, limits)
-        n, value, interval = rate.n, rate.value, _around(rate)
+        n, value, interval = rate.n, rate.value, around(rate)
     else:
-        usable = [
-            r for r in requests if not math.isnan(r.value(metric.name)) and (r.counted or not metric.counted)
-        ]
-        groups = None if same else [r.paper or r.question for r in usable]
+        usable = usable_of(requests, metric)
+        groups = None if same else papers(usable)
         summary = summarize([r.value(metric.name) for r in usable], groups) if usable else None
         n, value = len(usable), summary.p50 if summary else None
         interval = summary.interval if summary else None
@@ -229,6 +227,11 @@ def _entry(
     )
 
 
+def usable_of(requests: Iterable[Request], metric: Metric) -> list[Request]:
+    known = (r for r in requests if not math.isnan(r.value(metric.name)))
+    return [r for r in known if r.counted or not metric.counted]
+
+
 def _no_rank(
     sample: Sample, requests: list[Request], metric: Metric, n: int, interval: Interval | None, *, real: bool
 ) -> str | None:
@@ -241,57 +244,8 @@ def _no_rank(
     if n < LEAST_N:
         return f"{n} of the {LEAST_N} answers that a rank needs"
     if interval is None:
-        papers = len({r.paper or r.question for r in requests})
-        return f"its {n} answers are of {papers} papers, too few for an interval"
+        return f"its {n} answers are of {len({*papers(requests)})} papers, too few for an interval"
     return "simulated, and others are not" if sample.cell.simulated and real else None
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """How many of `n` answers (or their tokens) a second; `blocks`: the same in equal parts of each run."""
-
-    n: int
-    value: float | None = None
-    blocks: tuple[float, ...] = ()
-
-
-def rate_of(requests: Sequence[Request], metric: Metric, limits: Limits) -> Rate:
-    """From a run's first request to its last answer; several runs one after the other."""
-    timed = [r for r in requests if not math.isnan(r.finished_s)]
-    if metric.per_second == "tokens":
-        timed = [r for r in timed if r.counted and not math.isnan(r.tokens)]
-    blocks: list[float] = []
-    total = span_s = 0.0
-    for run in sorted({r.run for r in timed}):
-        own = [r for r in timed if r.run == run]
-        start_s = min(r.started_s for r in own)
-        length_s = max(r.finished_s for r in own) - start_s
-        if length_s <= 0:
-            continue
-        parts = [0.0] * BLOCKS
-        for r in own:
-            part = int((r.finished_s - start_s) / length_s * BLOCKS)
-            parts[min(part, BLOCKS - 1)] += _weight(r, metric, limits)
-        blocks += [part * BLOCKS / length_s for part in parts]
-        total, span_s = total + sum(parts), span_s + length_s
-    return Rate(len(timed), total / span_s, tuple(blocks)) if span_s else Rate(0)
-
-
-def _around(rate: Rate) -> Interval | None:
-    """By batch means: Student's t over the blocks, around the rate of the whole."""
-    t = of_mean(rate.blocks, "rate, batch means, t")
-    if t is None or rate.value is None:
-        return None
-    half = (t.high - t.low) / 2
-    return Interval(max(rate.value - half, 0.0), rate.value + half, t.method)
-
-
-def _weight(request: Request, metric: Metric, limits: Limits) -> float:
-    if metric.per_second == "tokens":
-        return request.tokens
-    if metric.per_second == "good":  # an unknown figure keeps no limit
-        return float(all(request.value(name) <= most for name, most in limits.items()))
-    return 1.0
 
 
 def _notes(
@@ -306,14 +260,14 @@ def _notes(
     elif metric.apart and group:
         yield f"as measured by {group}"
     if len(several) > 1:
-        yield _what_was_asked(several, same=same)
+        yield _what_was_asked(several, metric, same=same)
     if mixed := [s.cell.name for s in samples if (len(s.models) > 1 or len(s.hosts) > 1) and s.requests]:
         yield f"taken together although models or hosts differ: {', '.join(mixed)}"
     if metric.per_second:
         yield "from each one's first request to its last answer; idle time in between counts"
 
 
-def _what_was_asked(entries: Sequence[Entry], *, same: bool) -> str:
+def _what_was_asked(entries: Sequence[Entry], metric: Metric, *, same: bool) -> str:
     if same:
         return f"all answered the same {len(entries[0].questions)} questions (paper x prompt)"
     shared = frozenset.intersection(*(entry.questions for entry in entries))
@@ -321,10 +275,13 @@ def _what_was_asked(entries: Sequence[Entry], *, same: bool) -> str:
     lengths = [entry.prompt_tokens for entry in entries if entry.prompt_tokens]
     said = f"they answered different papers ({len(shared)} of {len(every)} questions in common)"
     if lengths and max(lengths) > (1 + ALIKE) * min(lengths):
-        return (
-            f"{said}, and not of one length (median prompt {min(lengths):.0f} to {max(lengths):.0f} tokens): "
-            "part of a difference may be the papers'"
-        )
+        said += f", and not of one length (median prompt {min(lengths):.0f} to {max(lengths):.0f} tokens)"
+        if metric.apart == "prompt":
+            return (
+                f"{said}: the figures are of all answers, the ranks of those to prompts of like length; with "
+                "too few of these, nobody goes ahead whose prompts were the shorter ones"
+            )
+        return f"{said}: part of a difference may be the papers'"
     return f"{said}; that papers differ is in the intervals"
 
 

@@ -98,3 +98,50 @@ def test_rates_are_compared_by_their_blocks() -> None:
     assert one.difference.ratio == pytest.approx(0.5, rel=0.02)
     assert "b answers " in one.sentence()
     assert "more requests a second than a" in one.sentence()
+
+
+def of_lengths(
+    host: str, lengths: dict[int, int], ms_per_token: float, seed: int = 1
+) -> list[dict[str, Any]]:
+    """So many answers to prompts of each length, each to a paper of its own; times grow with the length."""
+    rng = random.Random(f"{host}{seed}")
+    tokens = [length for length, n in lengths.items() for _ in range(n)]
+    made = rows(host, len(tokens), 1, papers=host)
+    return [
+        dict(row, prompt_tokens=n, ttft_ms=n * ms_per_token * rng.gauss(1, 0.03))
+        for n, row in zip(tokens, made, strict=True)
+    ]
+
+
+def test_who_had_the_short_papers_is_not_called_faster() -> None:
+    """Answers to prompts of like length are compared, and the sentence counts those; the note says it."""
+    slow = of_lengths("slow", {300: 40}, 0.2)
+    fast = of_lengths("fast", {300: 15, 3000: 40}, 0.1)
+    for one in (compared(slow, fast), compared(fast, slow)):
+        assert "fast begins to answer 50 % sooner than slow" in one.sentence()
+        assert "n = 15 and 15" in one.sentence()
+        assert "15 answers of each are to prompts of like length, and these are compared" in (one.note or "")
+
+
+def test_prompts_of_other_lengths_are_not_compared() -> None:
+    """Unless the better one's were the longer ones: then they are no excuse."""
+    short = of_lengths("short", {300: 40}, 0.2)
+    refused = compared(short, of_lengths("long", {3000: 40}, 0.1)).sentence()
+    assert "cannot be compared" in refused
+    assert "median prompt 300 and 3000 tokens" in refused
+    assert "only 0 answers of each are to prompts of like length" in refused
+    told = compared(short, of_lengths("long", {3000: 40}, 0.01))
+    assert "long begins to answer 50 % sooner than short" in told.sentence()
+    assert "the better one's prompts were the longer ones" in (told.note or "")
+
+
+def test_equal_hosts_with_papers_of_different_length_show_no_difference() -> None:
+    """In at least 90 of 100 cases, whatever the lengths; both would differ by half by their medians."""
+    found = 0
+    for seed in range(100):
+        a = of_lengths("a", {300: 30, 1000: 20, 3000: 10}, 0.1, seed)
+        b = of_lengths("b", {300: 10, 1000: 20, 3000: 30}, 0.1, seed)
+        difference = compared(a, b).difference
+        assert difference
+        found += difference.found
+    assert found <= 10

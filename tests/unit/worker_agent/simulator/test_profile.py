@@ -37,8 +37,8 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_all_faults_of_a_file_are_told_at_once() -> None:
     """Nobody has to correct a file one line at a time."""
     with pytest.raises(ConfigError) as caught:
-        make_profile({"name": "x", "wire": "telnet", "models": [], "slots": 0, "speed": 1})
-    for word in ("wire", "models", "slots", "speed"):
+        make_profile({"name": "x", "wire": "telnet", "models": [], "slots": 0, "pace": 1})
+    for word in ("wire", "models", "slots", "pace"):
         assert f"{word}: " in str(caught.value)
 
 

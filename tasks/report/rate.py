@@ -1,0 +1,61 @@
+"""So many a second: answers, good answers or tokens, from a run's first request to its last answer. Pure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.report.metric import Metric
+from tasks.report.sample import Request
+from tasks.report.stats import Interval, of_mean
+
+BLOCKS = 10  # that a run is cut into, for the interval of a rate
+
+Limits = Mapping[str, float]  # metric -> the most it may be, in its unit
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many of `n` answers (or their tokens) a second; `blocks`: the same in equal parts of each run."""
+
+    n: int
+    value: float | None = None
+    blocks: tuple[float, ...] = ()
+
+
+def rate_of(requests: Sequence[Request], metric: Metric, limits: Limits) -> Rate:
+    """From a run's first request to its last answer; several runs one after the other."""
+    timed = [r for r in requests if not math.isnan(r.finished_s)]
+    if metric.per_second == "tokens":
+        timed = [r for r in timed if r.counted and not math.isnan(r.tokens)]
+    blocks: list[float] = []
+    total = span_s = 0.0
+    for run in sorted({r.run for r in timed}):
+        own = [r for r in timed if r.run == run]
+        start_s = min(r.started_s for r in own)
+        length_s = max(r.finished_s for r in own) - start_s
+        if length_s <= 0:
+            continue
+        parts = [0.0] * BLOCKS
+        for r in own:
+            part = int((r.finished_s - start_s) / length_s * BLOCKS)
+            parts[min(part, BLOCKS - 1)] += _weight(r, metric, limits)
+        blocks += [part * BLOCKS / length_s for part in parts]
+        total, span_s = total + sum(parts), span_s + length_s
+    return Rate(len(timed), total / span_s, tuple(blocks)) if span_s else Rate(0)
+
+
+def around(rate: Rate) -> Interval | None:
+    """By batch means: Student's t over the blocks, around the rate of the whole."""
+    t = of_mean(rate.blocks, "rate, batch means, t")
+    if t is None or rate.value is None:
+        return None
+    half = (t.high - t.low) / 2
+    return Interval(max(rate.value - half, 0.0), rate.value + half, t.method)
+
+
+def _weight(request: Request, metric: Metric, limits: Limits) -> float:
+    if metric.per_second == "tokens":
+        return request.tokens
+    if metric.per_second == "good":  # an unknown figure keeps no limit
+        return float(all(request.value(name) <= most for name, most in limits.items()))
+    return 1.0
