@@ -50,7 +50,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     chosen = options.parse_args()
     rng = np.random.default_rng(chosen.seed)
-    parts = (_intervals, _papers, _rates, _ties, _found, _false, _promised)
+    parts = (_intervals, _papers, _rates, _ties, _lengths, _found, _false, _promised)
     figures = [figure for part in parts for figure in part(rng)]
     return say("confidence of rank and compare", figures, as_json=chosen.as_json)
 
@@ -100,6 +100,44 @@ def _ties(rng: np.random.Generator) -> Iterator[Figure]:
         yield Figure(f"two equal hosts share rank 1, n = {n}", 100 * tied, "%", least=95)
     tied = _share(lambda: set(_ranks(rng, 30, *[1.0] * 4)) == {1}, PIPELINE_TRIALS)
     yield Figure("five equal hosts share rank 1, n = 30", 100 * tied, "%", least=95)
+
+
+def _lengths(rng: np.random.Generator) -> Iterator[Figure]:
+    """Time grows with the prompt, and one host got the short ones: log-normal lengths, medians 1 : 2."""
+
+    def ranks(slower: float = 1.0) -> list[int | None]:
+        samples = [_of_lengths(rng, "a", 2000, 1.0), _of_lengths(rng, "b", 1000, slower)]
+        entries = rankings(samples, TTFT)[0].entries
+        return [entry.rank for entry in sorted(entries, key=lambda entry: entry.cell.name)]
+
+    def found() -> bool:
+        sides = [Side("a", _of_lengths(rng, "a", 2000, 1.0)), Side("b", _of_lengths(rng, "b", 1000, 1.0))]
+        (one,) = compare(*sides, TTFT)
+        return bool(one.difference and one.difference.found)
+
+    yield Figure(
+        "equal hosts, short and long papers: share rank 1",
+        100 * _share(lambda: ranks() == [1, 1], PIPELINE_TRIALS),
+        "%",
+        least=95,
+    )
+    false = _share(found, PIPELINE_TRIALS * 3)
+    yield Figure("... and compare finds a difference", 100 * false, "%", most=6.5)
+    right = _share(lambda: ranks(1.3) == [1, 2], PIPELINE_TRIALS)
+    yield Figure("30 % slower with the short papers: ranked second", 100 * right, "%", least=90)
+
+
+def _of_lengths(rng: np.random.Generator, host: str, middle: float, slower: float) -> Sample:
+    """100 answers, each about a paper of its own."""
+    tokens = np.round(middle * np.exp(rng.normal(0, 0.7, 100)))
+    rows = _times(tokens / 10 * slower * np.exp(rng.normal(0, CV, 100)))
+    return _sample(
+        host,
+        [
+            row | {"prompt_tokens": int(n), "paper_id": f"{host} {row['paper_id']}"}
+            for n, row in zip(tokens, rows, strict=True)
+        ],
+    )
 
 
 def _found(rng: np.random.Generator) -> Iterator[Figure]:

@@ -12,14 +12,12 @@ from typing import Protocol
 
 from tasks.report.metric import Metric
 from tasks.report.sample import Cell, Request
-from tasks.report.stats import LEAST_N, Interval, quantile, summarize
+from tasks.report.stats import LEAST_N, Interval, effective_n, of_median, quantile
 
 ALIKE = 0.1  # lengths nearer than this count as one
 MOST = 1000  # answers of a side: more do not make an interval noticeably narrower
 QUARTILES = (0.25, 0.5, 0.75)
 SLOWED = ("ttft_ms", "ttfo_ms", "e2e_latency_s", "e2e_output_tps")  # all the worse, the longer the prompt
-
-Pair = tuple[Interval | None, Interval | None]
 
 
 class Ranked(Protocol):
@@ -57,18 +55,33 @@ def unlike(a: Answers, b: Answers, metric: Metric) -> bool:
     return any(max(x, y) > (1 + ALIKE) * min(x, y) for x, y in zip(a.quartiles, b.quartiles, strict=False))
 
 
-def of_like_length(a: Answers, b: Answers) -> tuple[list[Request], list[Request]]:
-    """As many answers of each to prompts of each length: what both have in every class of lengths. What is
-    left out is spread evenly over the order given."""
-    both = a.classes.keys() & b.classes.keys()
-    shared = {length: min(len(a.classes[length]), len(b.classes[length])) for length in sorted(both)}
+def of_like_length(a: Answers, b: Answers) -> list[tuple[Request, Request]]:
+    """Pairs of an answer of each to prompts of like length: in every class of lengths as many as both have,
+    the shorter of one with the shorter of the other. What is left out is spread evenly."""
+    both = sorted(a.classes.keys() & b.classes.keys())
+    shared = {length: min(len(a.classes[length]), len(b.classes[length])) for length in both}
     total = sum(shared.values())
     part = min(1.0, MOST / total) if total else 1.0
-    left, right = (
-        [r for length, n in shared.items() for r in _some(side.classes[length], math.ceil(n * part))]
-        for side in (a, b)
-    )
-    return left, right
+    pairs: list[tuple[Request, Request]] = []
+    for length, most in shared.items():
+        n = math.ceil(most * part)
+        pairs += zip(_some(a.classes[length], n), _some(b.classes[length], n), strict=True)
+    return pairs
+
+
+def quotient(pairs: Sequence[tuple[Request, Request]], metric: Metric) -> Interval | None:
+    """Of the figures of the first and second of each pair, the median's interval; None where too few are
+    independent. Widened by the root of two: whoever it tells apart, two intervals that do not touch would."""
+    known = [(a, b) for a, b in pairs if a.value(metric.name) > 0 and b.value(metric.name) > 0]
+    if len(known) < LEAST_N:
+        return None
+    logs = [math.log(a.value(metric.name) / b.value(metric.name)) for a, b in known]
+    worth = min(effective_n(logs, papers(side)) for side in zip(*known, strict=True))
+    interval, middle = of_median(sorted(logs), worth), quantile(sorted(logs), 0.5)
+    if interval is None:
+        return None
+    low, high = (math.exp(middle + math.sqrt(2) * (end - middle)) for end in (interval.low, interval.high))
+    return Interval(low, high, "median of quotients, order statistics")
 
 
 def in_spite(better: Answers, worse: Answers, metric: Metric) -> bool:
@@ -76,13 +89,6 @@ def in_spite(better: Answers, worse: Answers, metric: Metric) -> bool:
     longer prompts make this metric worse. Then they are no reason for its being better."""
     lengths = list(zip(better.quartiles, worse.quartiles, strict=False))
     return metric.name in SLOWED and bool(lengths) and all(own >= other for own, other in lengths)
-
-
-def interval_of(requests: Sequence[Request], metric: Metric) -> Interval | None:
-    """Of the median; None where too few are independent."""
-    if len(requests) < LEAST_N:
-        return None
-    return summarize([r.value(metric.name) for r in requests], papers(requests)).interval
 
 
 def papers(requests: Sequence[Request]) -> list[Hashable]:
@@ -103,35 +109,30 @@ def clear(direction: str, one: Ranked, other: Ranked) -> bool:
 
 
 class Fair:
-    """Who is better, where the answers of some are to longer prompts: by those to prompts of like length, and
-    by all of them where the lengths speak against the better one."""
+    """Who is better, where the answers of some are to longer prompts: by pairs of like length, and by all
+    of them where the lengths speak against the better one."""
 
     def __init__(self, metric: Metric, requests: Mapping[Cell, Sequence[Request]]) -> None:
         self._metric = metric
         self._answers = {cell: answers(own) for cell, own in requests.items()}
-        self._known: dict[tuple[Cell, Cell], Pair | None] = {}
+        self._known: dict[tuple[Cell, Cell], Interval | None] = {}
 
     def __call__(self, one: Ranked, other: Ranked) -> bool:
         direction = self._metric.direction
-        alike = self._alike(one.cell, other.cell)
-        if alike is None:
+        pair = self._answers[one.cell], self._answers[other.cell]
+        if not unlike(*pair, self._metric):
             return clear(direction, one, other)
-        if apart(*alike, direction):
-            return True
-        if apart(alike[1], alike[0], direction) or not clear(direction, one, other):
-            return False
-        return in_spite(self._answers[one.cell], self._answers[other.cell], self._metric)
+        of_both = self._quotient(one.cell, other.cell)
+        if of_both and not of_both.low <= 1 <= of_both.high:
+            return (of_both.high < 1) == (direction == "lower")
+        return clear(direction, one, other) and in_spite(*pair, self._metric)
 
-    def _alike(self, one: Cell, other: Cell) -> Pair | None:
-        """Both intervals; None where all their answers may be compared."""
+    def _quotient(self, one: Cell, other: Cell) -> Interval | None:
         if (one, other) not in self._known:
-            pair = self._answers[one], self._answers[other]
-            made = None
-            if unlike(*pair, self._metric):
-                left, right = of_like_length(*pair)
-                made = interval_of(left, self._metric), interval_of(right, self._metric)
-            self._known[one, other] = made
-            self._known[other, one] = made and (made[1], made[0])
+            pairs = of_like_length(self._answers[one], self._answers[other])
+            found = quotient(pairs, self._metric)
+            turned = found and Interval(1 / found.high, 1 / found.low, found.method)
+            self._known[one, other], self._known[other, one] = found, turned
         return self._known[one, other]
 
 
@@ -140,7 +141,7 @@ def _by_length(requests: Sequence[Request]) -> dict[int, list[Request]]:
     for r in requests:
         if r.prompt_tokens > 0:
             classes[math.floor(math.log(r.prompt_tokens) / math.log(1 + ALIKE))].append(r)
-    return classes
+    return {length: sorted(own, key=lambda r: r.prompt_tokens) for length, own in classes.items()}
 
 
 def _some(requests: Sequence[Request], n: int) -> list[Request]:

@@ -152,14 +152,18 @@ def _of_like_length(head: Head, sides: tuple[Answers, Answers], seed: int) -> Co
     were the longer ones."""
     metric, left, right = head[0], sides[0].requests, sides[1].requests
     note = _note(left, right)
-    one, two = of_like_length(*sides)
-    said = f"{len(one)} answers of each are to prompts of like length"
-    if len(one) >= LEAST_N:
-        middles = [median(r.value(metric.name) for r in requests) for requests in (one, two)]
-        like = (*head[:3], len(one), len(two), middles[0], middles[1])
-        made = _independent(like, one, two, seed, f"{note}; {said}, and these are compared")
-        if made.difference:
-            return made
+    pairs = of_like_length(*sides)
+    said = f"{len(pairs)} answers of each are to prompts of like length"
+    if len(pairs) >= LEAST_N:
+        own = [list(side) for side in zip(*pairs, strict=True)]
+        values = [[r.value(metric.name) for r in side] for side in own]
+        about = min((papers(side) for side in own), key=lambda one: len(set(one)))
+        n = len(pairs)
+        like = (*head[:3], n, n, median(values[0]), median(values[1]), n)
+        if len(set(about)) >= LEAST_N:
+            groups = about if len(set(about)) < n else None
+            difference = of_pairs(values[0], values[1], seed, groups)
+            return Comparison(*like, difference=difference, note=f"{note}; {said}, and these are compared")
     plain = _independent(head, left, right, seed, f"{note}; the better one's prompts were the longer ones")
     if plain.difference and plain.difference.found:
         first = (plain.difference.ratio < 1) == (metric.direction == "lower")
