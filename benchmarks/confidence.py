@@ -50,7 +50,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     chosen = options.parse_args()
     rng = np.random.default_rng(chosen.seed)
-    parts = (_intervals, _papers, _rates, _ties, _lengths, _found, _false, _promised)
+    parts = (_intervals, _papers, _rates, _ties, _found, _false, _promised, _lengths)
     figures = [figure for part in parts for figure in part(rng)]
     return say("confidence of rank and compare", figures, as_json=chosen.as_json)
 
