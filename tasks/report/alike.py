@@ -76,7 +76,7 @@ def quotient(pairs: Sequence[tuple[Request, Request]], metric: Metric) -> Interv
     if len(known) < LEAST_N:
         return None
     logs = [math.log(a.value(metric.name) / b.value(metric.name)) for a, b in known]
-    worth = min(effective_n(logs, papers(side)) for side in zip(*known, strict=True))
+    worth = math.floor(min(effective_n(logs, papers(side)) for side in zip(*known, strict=True)))
     interval, middle = of_median(sorted(logs), worth), quantile(sorted(logs), 0.5)
     if interval is None:
         return None
