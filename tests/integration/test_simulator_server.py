@@ -204,10 +204,11 @@ def test_an_unknown_model_is_404(wire: str, path: str, told: str) -> None:
 
 @pytest.mark.parametrize("wire", ["openai", "lm_studio", "ollama"])
 def test_it_says_that_it_is_a_simulator(wire: str) -> None:
-    """GET /simulator, on every wire."""
-    with running(profile(wire, slots=2, window=5000)) as url:
+    """GET /simulator, on every wire; with what decides its draws."""
+    with running(profile(wire, slots=2, window=5000, speed=0.5), seed=7) as url:
         about = requests.get(url + "/simulator", timeout=5).json()
     assert about.pop("version")
+    assert (about.pop("seed"), about.pop("speed")) == (7, 0.5)
     models = [{"name": "m", "window": 5000}]
     assert about == {"wire": wire, "profile": "test", "models": models, "slots": 2, "simulated": True}
 
