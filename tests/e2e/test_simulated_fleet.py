@@ -87,9 +87,10 @@ def test_a_run_with_a_simulated_fleet(room: Room) -> None:
 
 def test_ranks_are_those_that_were_put_in(needs_redis: str) -> None:
     """Four hosts of 100, 110, 110 and 150 ms, 40 answers each or more, in three runs: each statement about
-    them is right in two of three at least (python benchmarks/rankings.py counts twenty; a statement that is
-    right in 19 of 20 fails here in 1 of 140 cases). And a host of half the speed that got only the short
-    papers is not put first for it, though its median is the better one."""
+    ranks is right in two of three at least, and so is the 10 %; what is wrong in 1 of 20 cases by
+    construction (equals that compare tells apart, intervals) in one of three. The long form counts twenty.
+    And a host of half the speed that got only the short papers is not put first for it, though its median
+    is the better one."""
     done = subprocess.run(
         [sys.executable, "benchmarks/rankings.py", "--runs", "3", "--json"],
         cwd=ROOT,
