@@ -8,8 +8,8 @@ any other machine). Then the commands are asked, and how often each statement wa
 known-order.toml: four hosts with medians of 100, 110, 110 and 150 ms to the first token (sigma 5 %), at
 least 40 answers each. Bounds: 19 of 20 for each statement about ranks and for the 10 %; for the equal ones
 17 of 20, and as many for the intervals: these are wrong in 1 of 20 cases by construction, and of 20 more than
-3 are in 1.6 % of the benchmarks. (With fewer runs one may be wrong, or two.) The interval of a median has no bound:
-it covers chance, and not what the engine's process and the measuring add, a millisecond or so on two cores.
+3 are in 1.6 % of the benchmarks. (With fewer runs one may be wrong, or two.) The interval of a median has
+no bound: it covers chance, and not what the engine's process and measuring add: a millisecond on two cores.
 short-papers.toml: a host of half the speed gets only the short papers. Its plain median is the better one.
 """
 
