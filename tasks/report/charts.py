@@ -1,0 +1,29 @@
+"""Charts as PNG, with matplotlib, which is an extra: it is imported here alone, and only to draw."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from tasks.report.sample import Row
+
+MISSING = "charts as PNG need matplotlib: pip install 'llmq-fleet[bench]', or make the page without --png"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The files that were drawn, and why each of the others was not, by name."""
+
+    paths: tuple[Path, ...]
+    left_out: dict[str, str]
+
+
+def available() -> bool:
+    """Is matplotlib there?"""
+    return find_spec("matplotlib") is not None
+
+
+def draw(rows: Iterable[tuple[str, Row]], folder: Path) -> Drawn:
+    """latency_by_model.png, memory_by_model.png, tps_by_model.png and pairs.png in `folder`, of (run id, row)
+    pairs, which a Source gives. Raises InputError without matplotlib, OutputError where it cannot write."""
+    raise NotImplementedError
