@@ -12,6 +12,7 @@ from tasks.report.collect import Report
 from tasks.report.table import to_object
 
 SUFFIXES = (".json", ".jsonl", ".csv")
+TEXTS = frozenset({"prompt_template", "reasoning", "error_message"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ def of_report(report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every item of a run as it stands now."""
     for row in report.rows():
         model = row.result.model if row.result else row.model
-        yield report.manifest.run_id, flat(to_object(row)) | {"model": model}
+        ended_ms = row.result.ended_ms if row.result else None
+        yield report.manifest.run_id, flat(to_object(row)) | {"model": model, "ended_ms": ended_ms}
 
 
 def source_of(report: Report) -> Source:
@@ -67,26 +69,45 @@ def flat(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | (entry.get("metrics") or {})
 
 
+def _lean(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a file without what no statistics need: a hundred thousand rows have to fit in memory."""
+    found = {
+        name: value
+        for name, value in pairs
+        if (value is not None or name == "success")
+        and name not in TEXTS
+        and not (name == "response" and isinstance(value, str))
+    }
+    return found | found.pop("metrics") if "success" in found and "metrics" in found else found
+
+
 def _read_json(file: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    document = json.load(file)
-    return {k: v for k, v in document.items() if k != "results"}, [
-        flat(row) for row in document.get("results", ())
-    ]
+    document = json.load(file, object_pairs_hook=_lean)
+    return {k: v for k, v in document.items() if k not in ("results", "chains")}, document.get("results", [])
 
 
 def _read_jsonl(file: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    return {}, [flat(json.loads(line)) for line in file if line.strip()]
+    return {}, [json.loads(line, object_pairs_hook=_lean) for line in file if line.strip()]
 
 
 def _read_csv(file: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return {}, [
-        _typed(row) | {"error": {"type": row["error_type"]} if row.get("error_type") else None}
-        for row in csv.DictReader(file)
+        _typed(row) | {"error": _error(row)} for row in csv.DictReader(file)
     ]
 
 
+def _error(row: dict[str, str]) -> dict[str, str] | None:
+    if not row.get("error_type"):
+        return None
+    return {"type": row["error_type"], "message": row.get("error_message") or ""}
+
+
 def _typed(row: dict[str, str]) -> dict[str, Any]:
-    typed: dict[str, Any] = {name: _value(cell) for name, cell in row.items() if name != "response"}
+    typed: dict[str, Any] = {
+        name: value
+        for name, cell in row.items()
+        if name not in (*TEXTS, "response") and ((value := _value(cell)) is not None or name == "success")
+    }
     typed["failures"] = json.loads(row.get("failures") or "[]")
     for name in (
         "host",
