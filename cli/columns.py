@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cli.screen import plain
+from tasks.report.wording import number as number
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
@@ -14,10 +15,3 @@ def table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
         "  ".join(row[i].ljust(widths[i]) if i < left else row[i].rjust(widths[i]) for i in kept).rstrip()
         for row in rows
     ]
-
-
-def number(value: float | None) -> str:
-    """Four digits that mean something; nothing where nothing is known."""
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -15,6 +15,7 @@ from cli import (
     matrix,
     presets,
     rank,
+    report,
     results,
     retry,
     run,
@@ -57,7 +58,7 @@ def main() -> None:
 
 
 ANSWERING = (run, submit, chain, watch, status, results, retry, cancel, presets, worker, doctor, simulate)
-MEASURING = (matrix, rank, compare, history)
+MEASURING = (matrix, rank, compare, history, report)
 for module in (*ANSWERING, *MEASURING):
     for command in module.COMMANDS:
         main.add_command(command)

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tasks.errors import InputError
 from tasks.report.sample import Row
+from tasks.report.write import unwritable
 
+LATENCY = "latency_by_model.png"
 MISSING = "charts as PNG need matplotlib: pip install 'llmq-fleet[bench]', or make the page without --png"
 
 
@@ -16,6 +19,14 @@ class Drawn:
 
     paths: tuple[Path, ...]
     left_out: dict[str, str]
+
+
+def check(folder: Path) -> None:
+    """Before any work: matplotlib is there, and the folder takes files. Raises InputError."""
+    if not available():
+        raise InputError(MISSING)
+    if fault := unwritable(folder / LATENCY):
+        raise InputError(fault)
 
 
 def available() -> bool:

@@ -12,6 +12,7 @@ from tasks.report.table import tame
 from tasks.report.write import check_outputs, replace_file
 
 SUFFIXES = (".csv", ".json")
+SIDECAR = "run.json"
 
 
 def check_sidecars(paths: Sequence[Path]) -> None:
@@ -44,6 +45,15 @@ def write_ranking(head: Mapping[str, Any], rankings: Iterable[Ranking], path: Pa
     OutputError."""
     document = {**head, "rankings": [ranking_object(ranking) for ranking in rankings]}
     _write(path, lambda out: out.write(json.dumps(document, indent=1) + "\n"))
+
+
+def beside(path: Path, run: str) -> dict[str, Any]:
+    """The run.json in the folder of a results file, if it is of that run; else nothing."""
+    try:
+        document = json.loads((path.parent / SIDECAR).read_text(encoding="utf-8"))
+        return dict(document) if document["run_id"] == run else {}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
 
 
 def _write(path: Path, fill: Any) -> None:

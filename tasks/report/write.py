@@ -190,6 +190,11 @@ def _fault(path: Path) -> str | None:
         )
     if suffix == PARQUET and not parquet.available():
         return f"{path}: {parquet.MISSING}"
+    return unwritable(path)
+
+
+def unwritable(path: Path) -> str | None:
+    """Why no file can be written there, or None."""
     if path.is_dir():
         return f"{path}: is a folder"
     folder = path.parent

@@ -8,7 +8,7 @@ from tasks.report.wording import visible
 
 
 class Markup(str):
-    """Text that is markup already, made by `tag` alone."""
+    """Text that is markup already: made by `tag`, or our own style sheet."""
 
     __slots__ = ()
 
@@ -18,7 +18,7 @@ Attribute = str | int | float | bool | None
 VOID = frozenset({"meta", "link", "br", "hr", "col", "line", "rect", "circle"})  # the last as SVG has them
 
 
-def tag(name: str, *children: Child, **attributes: Attribute) -> Markup:
+def tag(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
     """An element. Attributes: `class_` is class, `_` becomes `-`, None and False are left out."""
     opening = name + "".join(_attribute(key, value) for key, value in attributes.items())
     inside = "".join(_texts(children))

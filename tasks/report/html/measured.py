@@ -1,0 +1,214 @@
+"""What was measured: rankings, distributions, throughput, pairs."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from tasks.report.boxes import Box, box
+from tasks.report.html import strips
+from tasks.report.html.axis import Axis, fit
+from tasks.report.html.heat import Cell as HeatCell
+from tasks.report.html.heat import heat_map
+from tasks.report.html.markup import Child, Markup, joined, tag
+from tasks.report.html.scatter import Point, scatter
+from tasks.report.html.tables import table
+from tasks.report.metric import METRICS, Metric
+from tasks.report.rank import Entry, Ranking, counted, rankings
+from tasks.report.sample import CACHED, FIRST, Cell, Sample
+from tasks.report.stats import quantile
+from tasks.report.told import Told
+from tasks.report.wording import number, share
+
+BOXES = 60  # rows of one chart; those of the most answers stay
+BOXED = ("ttft_ms", "itl_ms", "e2e_latency_s")
+APART = {FIRST: "paper read anew", CACHED: "paper in the cache"}
+HOW_TO_READ = "The box is the middle half of the answers, the line in it the median; whiskers reach to 1.5 box lengths."
+
+
+def findings(told: Told) -> list[Markup]:
+    """Who is first at what, and whether that can be said."""
+    return [found for ranking in told.rankings if (found := _finding(ranking, told))]
+
+
+def ranking_tables(told: Told) -> Iterator[Markup]:
+    for ranking in told.rankings:
+        yield _ranking(ranking, told)
+
+
+def distributions(told: Told) -> Iterator[Markup]:
+    """Box plots of each metric, of first and cached prompts apart."""
+    for name in BOXED:
+        metric = METRICS[name]
+        for apart in (FIRST, CACHED) if metric.apart == "prompt" else (None,):
+            if figure := _boxes(told, metric, apart):
+                yield figure
+
+
+def throughput(told: Told) -> Iterator[Markup]:
+    """Latency against throughput, and both against the number of requests at a time where there are several."""
+    points = [point for sample in told.gathered.samples if (point := _speed(sample, told))]
+    if points:
+        yield scatter(
+            "Latency against throughput",
+            "Right and low is better: many requests a second, each answered soon. How much work a host was given "
+            "shows here, too.",
+            points,
+            ("requests a second", "1/s"),
+            ("median end-to-end latency", "s"),
+        )
+    if len(told.account.concurrencies) > 1:
+        yield _levels(told, "e2e_latency_s", "Latency against concurrency", "median end-to-end latency")
+        yield _levels(told, "rps", "Throughput against concurrency", "requests a second")
+
+
+def pair_map(told: Told) -> Markup | None:
+    if not told.pairs:
+        return None
+    cells = {
+        key: HeatCell(
+            pair.median_s,
+            f"{number(pair.median_s)} s" if pair.median_s is not None else "no time",
+            f"n {len(pair.took_s):,}"
+            + (f", {pair.failed:,} failed" if pair.failed else "")
+            + (f", {pair.open:,} open" if pair.open else ""),
+        )
+        for key, pair in sorted(told.pairs.items())
+    }
+    return joined(
+        tag("p", "Median seconds of inference from the first answer to the last, both together, without waiting. "
+            "Deeper is longer.", class_="note"),
+        heat_map("Who wrote first (rows), who had the last word (columns)", "first ↓ last →", cells),
+    )  # fmt: skip
+
+
+def name_of(cell: Cell, told: Told) -> str:
+    """Where everything is simulated, the page says so once and loudly."""
+    return cell.name.removesuffix(" · simulated") if told.simulated == "all" else cell.name
+
+
+def _finding(ranking: Ranking, told: Told) -> Markup | None:
+    best = [entry for entry in ranking.entries if entry.rank == 1]
+    ranked = [entry for entry in ranking.entries if entry.rank]
+    if not best or len(ranked) < 2:
+        return None
+    names: list[Child] = [tag("b", name_of(entry.cell, told)) for entry in best[:3]]
+    listed = joined([[" and " if n else "", name] for n, name in enumerate(names)])
+    more = f" and {len(best) - 3} more" if len(best) > 3 else ""
+    apart = f", {APART.get(ranking.apart, ranking.apart)}" if ranking.apart else ""
+    if len(best) == len(ranked):
+        said = joined("all ", len(ranked), " cannot be told apart")
+    else:
+        figures = f" ({number(best[0].value)} {ranking.metric.unit})" if len(best) == 1 else " cannot be told apart"
+        said = joined(listed, more, figures, f", better than {len(ranked) - len(best)} others" if len(ranked) > 2 else "")
+    return tag("li", tag("span", f"{ranking.metric.title}{apart}", class_="metric"), tag("span", said))
+
+
+def _ranking(ranking: Ranking, told: Told) -> Markup:
+    metric, shared = ranking.metric, Counter(entry.rank for entry in ranking.entries)
+    ends = [
+        end
+        for entry in ranking.entries
+        if entry.value is not None
+        for end in (entry.value, *((entry.interval.low, entry.interval.high) if entry.interval else ()))
+    ]
+    axis = fit(ends, metric.unit)
+    apart = f", {APART.get(ranking.apart, ranking.apart)}" if ranking.apart else ""
+    value = "rate" if metric.per_second else "median"
+    head = ("#rank", "host · model", "#n", f"#{value}", "#95 % interval", "-", "#-p90", "#-p95", "#-p99", "#failed")
+    rows = [_cells(entry, shared, axis, told) for entry in ranking.entries if entry.n]
+    without = [entry for entry in ranking.entries if entry.reason]
+    notes = [*(_unranked(entry, told) for entry in without), *ranking.notes]
+    title = f"{metric.title[:1].upper()}{metric.title[1:]}{apart}"
+    return tag(
+        "div",
+        table(f"{title} ({metric.unit}, {metric.direction} is better)", head, rows, "ranking"),
+        tag("ul", [tag("li", note) for note in notes], class_="note") if notes else None,
+        class_="rankingbox",
+    )
+
+
+def _cells(entry: Entry, shared: Counter[int | None], axis: Axis, told: Told) -> tuple[Child, ...]:
+    one, interval = entry.summary, entry.interval
+    failed = sum(entry.failed.values())
+    tail = [one.p90, one.p95, one.p99] if one else [None] * 3
+    value = entry.value if entry.value is not None else math.nan
+    drawing = strips.interval_drawing(value, interval.low if interval else None, interval.high if interval else None, axis)
+    return (
+        "–" if entry.rank is None else f"{entry.rank}{'=' if shared[entry.rank] > 1 else ''}",
+        name_of(entry.cell, told),
+        f"{entry.n:,}",
+        tag("b", number(entry.value)),
+        f"{number(interval.low)} to {number(interval.high)}" if interval else "–",
+        drawing,
+        *(number(figure) or "–" for figure in tail),
+        f"{failed:,} ({share(failed, failed + entry.n)})" if failed else "–",
+    )
+
+
+def _unranked(entry: Entry, told: Told) -> str:
+    failed = f" (failed: {counted(entry.failed)})" if entry.failed and not entry.n else ""
+    return f"{name_of(entry.cell, told)} has no rank: {entry.reason}{failed}"
+
+
+def _boxes(told: Told, metric: Metric, apart: str | None) -> Markup | None:
+    found: list[tuple[str, Box]] = []
+    for sample in told.gathered.samples:
+        usable = (
+            request.value(metric.name)
+            for request in sample.requests
+            if request.apart(metric.apart) == apart and (request.counted or not metric.counted)
+        )
+        if one := box(usable):
+            found.append((name_of(sample.cell, told), one))
+    if not found:
+        return None
+    shown = sorted(found, key=lambda pair: -pair[1].n)[:BOXES]
+    shown.sort(key=lambda pair: pair[1].median, reverse=metric.direction == "higher")
+    axis = fit(_reach(one for _, one in shown), metric.unit)
+    title = f"{metric.title[:1].upper()}{metric.title[1:]}" + (f", {APART[apart]}" if apart else "")
+    notes = ["The axis is logarithmic."] if axis.log else []
+    if len(found) > BOXES:
+        notes.append(f"The {BOXES} with most answers of {len(found)} are drawn.")
+    return strips.chart(
+        title,
+        f"{metric.unit}, {metric.direction} is better. {HOW_TO_READ}",
+        [strips.box_strip(name, one, axis) for name, one in shown],
+        axis,
+        notes,
+    )
+
+
+def _reach(boxes: Iterable[Box]) -> list[float]:
+    return [value for one in boxes for value in (one.low, one.high, *one.outliers)]
+
+
+def _speed(sample: Sample, told: Told) -> Point | None:
+    latencies = sorted(v for r in sample.requests if not math.isnan(v := r.value("e2e_latency_s")))
+    rate = _rate(sample)
+    if not latencies or rate is None:
+        return None
+    name = name_of(sample.cell, told)
+    return Point(name, name, rate, quantile(latencies, 0.5))
+
+
+def _rate(sample: Sample) -> float | None:
+    made = rankings([sample], METRICS["rps"])
+    return made[0].entries[0].value if made else None
+
+
+def _levels(told: Told, metric: str, title: str, what: str) -> Markup:
+    points = []
+    for sample in sorted(told.gathered.samples, key=lambda one: (one.cell.name, one.cell.concurrency or 0)):
+        cell = sample.cell
+        if cell.concurrency is None:
+            continue
+        if metric == "rps":
+            value = _rate(sample)
+        else:
+            latencies = sorted(v for r in sample.requests if not math.isnan(v := r.value(metric)))
+            value = quantile(latencies, 0.5) if latencies else None
+        if value is not None:
+            series = " · ".join(part for part in (cell.pair or cell.host, None if cell.pair else cell.model) if part)
+            points.append(Point(series, name_of(cell, told), float(cell.concurrency), value))
+    points.sort(key=lambda point: (point.series, point.x))
+    return scatter(title, "Each line is a host with a model.", points, ("requests at a time", ""), (what, METRICS[metric].unit))
