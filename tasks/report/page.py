@@ -95,7 +95,7 @@ def _top(told: Told) -> Markup:
         tag("dl", [tag("div", tag("dt", name), tag("dd", said, note and tag("small", note))) for name, said, note in
             _tiles(told)], class_="tiles"),
         tag("ul", *found, class_="findings") if found else None,
-        [tag("p", note, class_="note") for note in told.notes],
+        tag("ul", [tag("li", note) for note in told.notes], class_="note") if told.notes else None,
     )  # fmt: skip
 
 

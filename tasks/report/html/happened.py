@@ -10,7 +10,7 @@ from tasks.report.html.tables import table
 from tasks.report.lanes import DRAWN, Timeline
 from tasks.report.rank import counted
 from tasks.report.told import Told
-from tasks.report.wording import moment, share, some
+from tasks.report.wording import moment, share
 
 TYPES = 200  # rows of the table of failures
 LEGEND = (("ok", "answered"), ("cut", "cut at --max-tokens"), ("bad", "failed, at its end"))
@@ -57,7 +57,7 @@ def failures(told: Told) -> Iterator[Markup]:
         yield table(
             f"{account.failed:,} of {account.total:,} items failed; none of them is in any figure"
             + (f" ({left} rarer reasons are left out here)" if left else ""),
-            ("type", "#items", "what was said", "-where", "-files"),
+            ("type", "#items", "what was said", "where", "files"),
             rows,
             "failures",
         )
@@ -94,4 +94,4 @@ def _what_is_drawn(line: Timeline, account: Account) -> Iterator[str]:
     if account.reused:
         yield f"{account.reused:,} answers were there from before, and took no time here."
     if len(line.tracks) > 1:
-        yield f"Each by its own worker's clock. Drawn: {some([track.host for track in line.tracks], 6)}."
+        yield "Each by its own worker's clock."

@@ -18,7 +18,7 @@ def hosts(told: Told) -> Iterator[Markup]:
     if not names:
         yield tag("p", "No host answered.", class_="empty")
         return
-    head = ("host", "engine", "models and digests", "#answers", "#share", "#-slots", "-machine of its worker")
+    head = ("host", "engine", "models and digests", "#answers", "#share", "#slots", "machine of its worker")
     yield table("Hosts", head, [_host(name, said.get(name, {}), told) for name in names], "hosts")
     if not said:
         text = "Machines and slots are not in a results file; run.json (llmq results RUN -o DIR/) has them."

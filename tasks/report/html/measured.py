@@ -22,7 +22,10 @@ from tasks.report.wording import number, share
 BOXES = 60  # rows of one chart; those of the most answers stay
 BOXED = ("ttft_ms", "itl_ms", "e2e_latency_s")
 APART = {FIRST: "paper read anew", CACHED: "paper in the cache"}
-HOW_TO_READ = "The box is the middle half of the answers, the line in it the median; whiskers reach to 1.5 box lengths."
+HOW_TO_READ = (
+    "A box is the middle half of the answers, the line in it the median; whiskers reach to the last answer within "
+    "1.5 box lengths, rings are answers beyond."
+)
 
 
 def findings(told: Told) -> list[Markup]:
@@ -37,6 +40,13 @@ def ranking_tables(told: Told) -> Iterator[Markup]:
 
 def distributions(told: Told) -> Iterator[Markup]:
     """Box plots of each metric, of first and cached prompts apart."""
+    figures = list(_box_plots(told))
+    if figures:
+        yield tag("p", HOW_TO_READ, class_="note")
+        yield from figures
+
+
+def _box_plots(told: Told) -> Iterator[Markup]:
     for name in BOXED:
         metric = METRICS[name]
         for apart in (FIRST, CACHED) if metric.apart == "prompt" else (None,):
@@ -96,7 +106,7 @@ def _finding(ranking: Ranking, told: Told) -> Markup | None:
     more = f" and {len(best) - 3} more" if len(best) > 3 else ""
     apart = f", {APART.get(ranking.apart, ranking.apart)}" if ranking.apart else ""
     if len(best) == len(ranked):
-        said = joined("all ", len(ranked), " cannot be told apart")
+        said = joined("no difference can be told between the ", len(ranked), " that have enough answers")
     else:
         figures = f" ({number(best[0].value)} {ranking.metric.unit})" if len(best) == 1 else " cannot be told apart"
         said = joined(listed, more, figures, f", better than {len(ranked) - len(best)} others" if len(ranked) > 2 else "")
@@ -114,7 +124,8 @@ def _ranking(ranking: Ranking, told: Told) -> Markup:
     axis = fit(ends, metric.unit)
     apart = f", {APART.get(ranking.apart, ranking.apart)}" if ranking.apart else ""
     value = "rate" if metric.per_second else "median"
-    head = ("#rank", "host · model", "#n", f"#{value}", "#95 % interval", "-", "#-p90", "#-p95", "#-p99", "#failed")
+    tails = () if metric.per_second else ("#p90", "#p95", "#p99")
+    head = ("#rank", "host · model", "#n", f"#{value}", "#95 % interval", "", *tails, "#failed")
     rows = [_cells(entry, shared, axis, told) for entry in ranking.entries if entry.n]
     without = [entry for entry in ranking.entries if entry.reason]
     notes = [*(_unranked(entry, told) for entry in without), *ranking.notes]
@@ -130,7 +141,7 @@ def _ranking(ranking: Ranking, told: Told) -> Markup:
 def _cells(entry: Entry, shared: Counter[int | None], axis: Axis, told: Told) -> tuple[Child, ...]:
     one, interval = entry.summary, entry.interval
     failed = sum(entry.failed.values())
-    tail = [one.p90, one.p95, one.p99] if one else [None] * 3
+    tail = [one.p90, one.p95, one.p99] if one else []
     value = entry.value if entry.value is not None else math.nan
     drawing = strips.interval_drawing(value, interval.low if interval else None, interval.high if interval else None, axis)
     return (
@@ -171,7 +182,7 @@ def _boxes(told: Told, metric: Metric, apart: str | None) -> Markup | None:
         notes.append(f"The {BOXES} with most answers of {len(found)} are drawn.")
     return strips.chart(
         title,
-        f"{metric.unit}, {metric.direction} is better. {HOW_TO_READ}",
+        f"{metric.unit}, {metric.direction} is better",
         [strips.box_strip(name, one, axis) for name, one in shown],
         axis,
         notes,

@@ -9,6 +9,7 @@ from tasks.report.html.markup import Markup, joined, tag
 from tasks.report.wording import number
 
 HEIGHT, BELOW = 240, 24
+RADIUS, NEAR, MOST_NAMED = 10, 3.0, 3  # pixels, percent of the width, numbers in one circle
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def scatter(title: str, reading: str, points: Sequence[Point], x: tuple[str, str
         tag("desc", f"{x[0]} across, {y[0]} up; the list below has every point"),
         _grid(across, up),
         [_joined([p for p in points if p.series == one], across, up) for one in series],
-        [_point(series.index(point.series) + 1, point, across, up) for point in points],
+        [_point(one, series, across, up) for one in _clusters(points, across, up)],
         role="img",
         width="100%",
         height=HEIGHT + BELOW,
@@ -67,13 +68,30 @@ def _joined(own: Sequence[Point], across: Axis, up: Axis) -> Markup:
     )
 
 
-def _point(n: int, point: Point, across: Axis, up: Axis) -> Markup:
-    x, y = f"{min(max(across.at(point.x), 3), 97):g}%", _y(up, point.y)
+def _clusters(points: Sequence[Point], across: Axis, up: Axis) -> list[list[Point]]:
+    """Points that would cover each other, together."""
+    found: list[list[Point]] = []
+    for point in points:
+        for one in found:
+            near_x = abs(across.at(one[0].x) - across.at(point.x)) < NEAR
+            if near_x and abs(_y(up, one[0].y) - _y(up, point.y)) < RADIUS:
+                one.append(point)
+                break
+        else:
+            found.append([point])
+    return found
+
+
+def _point(own: Sequence[Point], series: list[str], across: Axis, up: Axis) -> Markup:
+    x, y = f"{min(max(across.at(own[0].x), 3), 97):g}%", _y(up, own[0].y)
+    numbers = [str(n) for n in dict.fromkeys(series.index(point.series) + 1 for point in own)]
+    text = ",".join(numbers[:MOST_NAMED]) + ("…" if len(numbers) > MOST_NAMED else "")
+    said = (f"{p.name}: {number(p.x)} {across.unit}, {number(p.y)} {up.unit}" for p in own)
     return tag(
         "g",
-        tag("title", f"{point.name}: {number(point.x)} {across.unit}, {number(point.y)} {up.unit}"),
-        tag("circle", cx=x, cy=y, r=10, class_="dot"),
-        tag("text", str(n), x=x, y=y + 4, class_="in"),
+        tag("title", "; ".join(said)),
+        tag("circle", cx=x, cy=y, r=RADIUS + 4 * (min(len(numbers), MOST_NAMED) - 1), class_="dot"),
+        tag("text", text, x=x, y=y + 4, class_="in"),
     )
 
 

@@ -6,15 +6,25 @@ from tasks.report.html.markup import Child, Markup, joined, tag
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Child]], class_: str = "") -> Markup:
-    """`head`: names of columns; one that begins with `#` holds numbers, with `-` goes in narrow windows."""
-    kinds = [_kind(name) for name in head]
-    titles = [tag("th", name.lstrip("#-"), scope="col", class_=kind) for name, kind in zip(head, kinds, strict=True)]
+    """`head`: names of columns; one that begins with `#` holds numbers. In narrow windows a row is a block of
+    lines that begin with these names; the roles keep it a table for who has it read aloud."""
+    names = [name.lstrip("#") for name in head]
+    kinds = ["num" if name.startswith("#") else None for name in head]
+    titles = [
+        tag("th", name, scope="col", class_=kind, role="columnheader")
+        for name, kind in zip(names, kinds, strict=True)
+    ]
     body = [
-        tag("tr", [_cell(n, cell, kind) for n, (cell, kind) in enumerate(zip(row, kinds, strict=True))])
+        tag("tr", [_cell(*one) for one in zip(range(len(head)), row, names, kinds, strict=True)], role="row")
         for row in rows
     ]
     made = tag(
-        "table", tag("caption", caption), tag("thead", tag("tr", *titles)), tag("tbody", *body), class_=class_ or None
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", *titles, role="row"), role="rowgroup"),
+        tag("tbody", *body, role="rowgroup"),
+        class_=f"stack {class_}".rstrip(),
+        role="table",
     )
     return tag("div", made, class_="scroll", role="region", aria_label=caption, tabindex=0)
 
@@ -24,11 +34,7 @@ def pairs_of(rows: Iterable[tuple[str, Child]]) -> Markup:
     return tag("dl", [joined(tag("dt", name), tag("dd", said)) for name, said in rows if said not in (None, "")])
 
 
-def _cell(n: int, cell: Child, kind: str | None) -> Markup:
-    return tag("th", cell, scope="row", class_=kind) if n == 0 else tag("td", cell, class_=kind)
-
-
-def _kind(name: str) -> str | None:
-    words = ["num"] if "#" in name[:2] else []
-    words += ["wide"] if "-" in name[:2] else []
-    return " ".join(words) or None
+def _cell(n: int, cell: Child, name: str, kind: str | None) -> Markup:
+    if n == 0:
+        return tag("th", cell, scope="row", class_=kind, role="rowheader")
+    return tag("td", tag("span", cell), class_=kind, role="cell", data_name=name or None)
