@@ -1,16 +1,31 @@
 """Charts as PNG, with matplotlib, which is an extra: it is imported here alone, and only to draw."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tasks.errors import InputError
-from tasks.report.sample import Row
+from tasks.errors import InputError, OutputError
+from tasks.report.account import Account
+from tasks.report.metric import METRICS, Metric
+from tasks.report.pairs import Pairs, pairs
+from tasks.report.rank import resolve
+from tasks.report.sample import CACHED, FIRST, Row, Sample, gather
+from tasks.report.wording import number, visible
 from tasks.report.write import unwritable
 
-LATENCY = "latency_by_model.png"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LATENCY, MEMORY, TPS, PAIRS = "latency_by_model.png", "memory_by_model.png", "tps_by_model.png", "pairs.png"
 MISSING = "charts as PNG need matplotlib: pip install 'llmq-fleet[bench]', or make the page without --png"
+INK, ACCENT, WASH = "#16202a", "#0b6a82", "#d5e9ee"
+MOST = 60  # boxes in a chart; those of the most answers stay
+SHORT = 64  # characters of a name
+APART = {FIRST: "paper read anew", CACHED: "paper in the cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +36,11 @@ class Drawn:
     left_out: dict[str, str]
 
 
+def available() -> bool:
+    """Is matplotlib there?"""
+    return find_spec("matplotlib") is not None
+
+
 def check(folder: Path) -> None:
     """Before any work: matplotlib is there, and the folder takes files. Raises InputError."""
     if not available():
@@ -29,12 +49,101 @@ def check(folder: Path) -> None:
         raise InputError(fault)
 
 
-def available() -> bool:
-    """Is matplotlib there?"""
-    return find_spec("matplotlib") is not None
-
-
 def draw(rows: Iterable[tuple[str, Row]], folder: Path) -> Drawn:
     """latency_by_model.png, memory_by_model.png, tps_by_model.png and pairs.png in `folder`, of (run id, row)
     pairs, which a Source gives. Raises InputError without matplotlib, OutputError where it cannot write."""
-    raise NotImplementedError
+    if not available():
+        raise InputError(MISSING)
+    account = Account()
+    samples = gather(account.through(rows)).samples
+    figures: dict[str, Figure | str] = {
+        LATENCY: _by_model(samples, METRICS["e2e_latency_s"]),
+        MEMORY: _by_model(samples, resolve("memory", samples)),
+        TPS: _by_model(samples, METRICS["output_tps"]),
+        PAIRS: _heat(pairs(account.items)),
+    }
+    paths = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            if not isinstance(figure, str):
+                figure.savefig(folder / name, dpi=150)
+                paths.append(folder / name)
+    except OSError as error:
+        raise OutputError(f"cannot write charts to {folder}: {error.strerror or error}") from error
+    return Drawn(tuple(paths), {name: why for name, why in figures.items() if isinstance(why, str)})
+
+
+def _by_model(samples: Sequence[Sample], metric: Metric) -> "Figure | str":
+    """A box for each host x model, what must be kept apart apart; or why there is none."""
+    found: list[tuple[str, list[float]]] = []
+    for sample in samples:
+        for apart in sorted({r.apart(metric.apart) or "" for r in sample.requests}):
+            values = [
+                value
+                for r in sample.requests
+                if (r.apart(metric.apart) or "") == apart
+                and (r.counted or not metric.counted)
+                and not math.isnan(value := r.value(metric.name))
+            ]
+            if values:
+                found.append((f"{sample.cell.name}{f', {APART.get(apart, apart)}' if apart else ''}", values))
+    if not found:
+        return f"no answer has {metric.name} ({metric.title})"
+    found = sorted(found, key=lambda one: -len(one[1]))[:MOST]
+    found.sort(key=lambda one: sorted(one[1])[len(one[1]) // 2], reverse=metric.direction == "lower")
+    figure, axes = _sheet(9, 1.4 + 0.38 * len(found))
+    axes.boxplot(
+        [values for _, values in found],
+        orientation="horizontal",
+        widths=0.6,
+        patch_artist=True,
+        boxprops={"facecolor": WASH, "edgecolor": ACCENT},
+        medianprops={"color": ACCENT, "linewidth": 2.5},
+        whiskerprops={"color": ACCENT},
+        capprops={"color": ACCENT},
+        flierprops={"marker": "o", "markersize": 3, "markeredgecolor": "#52606d"},
+    )
+    axes.set_yticks(range(1, len(found) + 1), [_plain(f"{name} (n {len(values):,})") for name, values in found])
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"{metric.title}, {metric.unit}; {metric.direction} is better", color=INK)
+    axes.grid(axis="x", color="#dfe4e8", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _heat(found: Pairs) -> "Figure | str":
+    timed = {key: pair.median_s for key, pair in sorted(found.items()) if pair.median_s is not None}
+    if not timed:
+        return "no pair has an answer with a time" if found else "nothing here was asked in pairs (llmq chain, matrix)"
+    rows, columns = (list(dict.fromkeys(key[place] for key in timed)) for place in (0, 1))
+    figure, axes = _sheet(3.6 + 1.5 * len(columns), 2.2 + 0.6 * len(rows))
+    cells = [[timed.get((row, column), math.nan) for column in columns] for row in rows]
+    axes.imshow(cells, cmap="Blues", aspect="auto", vmin=0, vmax=2 * max(timed.values()))
+    axes.set_xticks(range(len(columns)), map(_plain, columns), rotation=20, ha="right")
+    axes.set_yticks(range(len(rows)), map(_plain, rows))
+    for y, row in enumerate(rows):
+        for x, column in enumerate(columns):
+            pair = found.get((row, column))
+            failed = f"\n{pair.failed} failed" if pair and pair.failed else ""
+            said = f"{number(timed[row, column])} s" if (row, column) in timed else "–"
+            axes.text(x, y, said + failed, ha="center", va="center", color=INK)
+    axes.set_title("Median inference of both together, first (rows) to last (columns)", fontsize=11, color=INK)
+    return figure
+
+
+def _sheet(wide: float, high: float) -> "tuple[Figure, Axes]":
+    """Without pyplot, which would look for a screen."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(wide, high), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(length=0, colors=INK)
+    return figure, axes
+
+
+def _plain(name: str) -> str:
+    """No formula, which a pair of dollars would begin, and no line that fills the picture."""
+    name = visible(name).replace("\n", " ")
+    return (name if len(name) <= SHORT else name[: SHORT - 1] + "…").replace("$", r"\$")

@@ -37,4 +37,5 @@ def pairs_of(rows: Iterable[tuple[str, Child]]) -> Markup:
 def _cell(n: int, cell: Child, name: str, kind: str | None) -> Markup:
     if n == 0:
         return tag("th", cell, scope="row", class_=kind, role="rowheader")
-    return tag("td", tag("span", cell), class_=kind, role="cell", data_name=name or None)
+    kinds = " ".join(one for one in (kind, "none" if cell == "–" else None) if one)
+    return tag("td", tag("span", cell), class_=kinds or None, role="cell", data_name=name or None)
