@@ -25,7 +25,7 @@ MISSING = "charts as PNG need matplotlib: pip install 'llmq-fleet[bench]', or ma
 INK, ACCENT, WASH = "#16202a", "#0b6a82", "#d5e9ee"
 MOST = 60  # boxes in a chart; those of the most answers stay
 SHORT = 64  # characters of a name
-APART = {FIRST: "paper read anew", CACHED: "paper in the cache"}
+APART = {FIRST: "prompt read anew", CACHED: "prompt from the cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _sheet(wide: float, high: float) -> "tuple[Figure, Axes]":
 
     figure = Figure(figsize=(wide, high), layout="constrained")
     axes = figure.subplots()
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.tick_params(length=0, colors=INK)
     return figure, axes
 

@@ -178,7 +178,7 @@ def _methods() -> Markup:
         "apart shares it, as in 1=. Under 10 answers there is no rank.",
         "Failed items, reused answers, warm-ups, papers read in parts and estimated token counts are counted, and in "
         "none of the figures. Answers cut at --max-tokens are in them, and counted beside.",
-        "A prompt whose paper had to be read and one whose paper the engine had in its cache are never taken together.",
+        "A prompt that had to be read and one that the engine had in its cache are never taken together.",
         "Time to first token: from the last byte of the request to the first token. Time between tokens: (last - first) / "
         "(tokens - 1). All times by the monotonic clock of the worker that asked; unknown is left out, never zero.",
     ]  # fmt: skip

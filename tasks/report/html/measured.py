@@ -21,7 +21,7 @@ from tasks.report.wording import number, share
 
 BOXES = 60  # rows of one chart; those of the most answers stay
 BOXED = ("ttft_ms", "itl_ms", "e2e_latency_s")
-APART = {FIRST: "paper read anew", CACHED: "paper in the cache"}
+APART = {FIRST: "prompt read anew", CACHED: "prompt from the cache"}
 HOW_TO_READ = (
     "A box is the middle half of the answers, the line in it the median; whiskers reach to the last answer within "
     "1.5 box lengths, rings are answers beyond."
