@@ -18,12 +18,13 @@ RESULTS = Path("results")
     "--png",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Also latency_by_model.png, memory_by_model.png, tps_by_model.png and pairs.png (needs matplotlib).",
+    help="Also charts: latency_by_model.png, memory_by_model.png, tps_by_model.png, pairs.png.",
 )
 @json_option
 def report(run: str, output: Path | None, png: Path | None, as_json: bool) -> None:
-    """Write what RUN (default: the latest) measured as one self-contained HTML page. RUN may also be a results
-    file; a run.json beside it, of the same run, says on which machines. A run that goes on gives what it has.
+    """Write what RUN (default: the latest) measured as one self-contained HTML page. RUN may also be a
+    results file; a run.json beside it, of the same run, says on which machines. A run that goes on gives
+    what it has.
 
     \b
     llmq report

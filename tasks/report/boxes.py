@@ -37,4 +37,6 @@ def box(values: Iterable[float]) -> Box | None:
     outside = ordered[:first] + ordered[last:]
     step = max(1, math.ceil(len(outside) / DRAWN))
     shown = tuple(outside[::-step][::-1])  # the farthest above is always among them
-    return Box(len(ordered), q1, median, q3, min(ordered[first], q1), max(ordered[last - 1], q3), shown, len(outside))
+    return Box(
+        len(ordered), q1, median, q3, min(ordered[first], q1), max(ordered[last - 1], q3), shown, len(outside)
+    )

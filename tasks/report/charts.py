@@ -13,7 +13,7 @@ from tasks.report.metric import METRICS, Metric
 from tasks.report.pairs import Pairs, pairs
 from tasks.report.rank import resolve
 from tasks.report.sample import CACHED, FIRST, Row, Sample, gather
-from tasks.report.wording import number, visible
+from tasks.report.wording import NONE, number, visible
 from tasks.report.write import unwritable
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ def _by_model(samples: Sequence[Sample], metric: Metric) -> "Figure | str":
         capprops={"color": ACCENT},
         flierprops={"marker": "o", "markersize": 3, "markeredgecolor": "#52606d"},
     )
-    axes.set_yticks(range(1, len(found) + 1), [_plain(f"{name} (n {len(values):,})") for name, values in found])
+    axes.set_yticks(
+        range(1, len(found) + 1), [_plain(f"{name} (n {len(values):,})") for name, values in found]
+    )
     axes.set_xlim(left=0)
     axes.set_xlabel(f"{metric.title}, {metric.unit}; {metric.direction} is better", color=INK)
     axes.grid(axis="x", color="#dfe4e8", linewidth=0.8)
@@ -115,7 +117,11 @@ def _by_model(samples: Sequence[Sample], metric: Metric) -> "Figure | str":
 def _heat(found: Pairs) -> "Figure | str":
     timed = {key: pair.median_s for key, pair in sorted(found.items()) if pair.median_s is not None}
     if not timed:
-        return "no pair has an answer with a time" if found else "nothing here was asked in pairs (llmq chain, matrix)"
+        return (
+            "no pair has an answer with a time"
+            if found
+            else "nothing here was asked in pairs (llmq chain, matrix)"
+        )
     rows, columns = (list(dict.fromkeys(key[place] for key in timed)) for place in (0, 1))
     figure, axes = _sheet(3.6 + 1.5 * len(columns), 2.2 + 0.6 * len(rows))
     cells = [[timed.get((row, column), math.nan) for column in columns] for row in rows]
@@ -126,9 +132,11 @@ def _heat(found: Pairs) -> "Figure | str":
         for x, column in enumerate(columns):
             pair = found.get((row, column))
             failed = f"\n{pair.failed} failed" if pair and pair.failed else ""
-            said = f"{number(timed[row, column])} s" if (row, column) in timed else "–"
+            said = f"{number(timed[row, column])} s" if (row, column) in timed else NONE
             axes.text(x, y, said + failed, ha="center", va="center", color=INK)
-    axes.set_title("Median inference of both together, first (rows) to last (columns)", fontsize=11, color=INK)
+    axes.set_title(
+        "Median inference of both together, first (rows) to last (columns)", fontsize=11, color=INK
+    )
     return figure
 
 

@@ -67,9 +67,7 @@ def timeline(account: Account, slots: dict[str, int]) -> Timeline | None:
     return Timeline(start_s, length_s, tracks, requests, every)
 
 
-def _track(
-    host: str, seen: Seen, start_s: float, length_s: float, every: int, told: int | None
-) -> Track:
+def _track(host: str, seen: Seen, start_s: float, length_s: float, every: int, told: int | None) -> Track:
     order = sorted(range(len(seen.end_s)), key=seen.begin_s.__getitem__)
     bars = []
     lanes = 1
@@ -82,7 +80,13 @@ def _track(
     work_s = _work_s(seen, start_s, length_s)
     bin_s = length_s / BINS * slots
     return Track(
-        host, tuple(bars), lanes, tuple(min(one / bin_s, 1.0) for one in work_s), slots, told is None, sum(work_s)
+        host,
+        tuple(bars),
+        lanes,
+        tuple(min(one / bin_s, 1.0) for one in work_s),
+        slots,
+        told is None,
+        sum(work_s),
     )
 
 

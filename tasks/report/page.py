@@ -9,16 +9,27 @@ from typing import Any
 
 from tasks.errors import InputError, OutputError
 from tasks.report.html import happened, made, measured
-from tasks.report.html.markup import Child, Markup, joined, tag
+from tasks.report.html.markup import Markup, joined, tag
 from tasks.report.rows import Source
 from tasks.report.told import Told, tell
-from tasks.report.wording import number, share, span
+from tasks.report.wording import NONE, number, share, span
 from tasks.report.write import replace_file, unwritable
 from worker_agent.version import llmq_version
 
 STYLE = Path(__file__).with_name("html") / "style.css"
 SUFFIXES = (".html", ".htm")
 WITHOUT_RANK = "Nothing can be ranked: "
+METHODS = (
+    "Entries are ranked by their median (rates by their rate). The interval holds the true median in 95 of 100 "
+    "cases. A rank is 1 + the number of entries whose interval lies wholly on the better side; who cannot be "
+    "told apart shares it, as in 1=. Under 10 answers there is no rank.",
+    "Failed items, reused answers, warm-ups, papers read in parts and estimated token counts are counted, and "
+    "in none of the figures. Answers cut at --max-tokens are in them, and counted beside.",
+    "A prompt that had to be read and one that the engine had in its cache are never taken together.",
+    "Time to first token: from the last byte of the request to the first token. Time between tokens: (last - "
+    "first) / (tokens - 1). All times by the monotonic clock of the worker that asked; unknown is left out, "
+    "never zero.",
+)
 
 
 def check_page(path: Path) -> None:
@@ -34,10 +45,10 @@ def write_report(source: Source, path: Path, about: Mapping[str, Any] | None = N
     run.json, where the caller has one; that of a run in Redis is found. Raises OutputError."""
     text = page(tell(source, about))
     try:
-        replace_file(path, lambda out: out.write(text))
+        replace_file(path, lambda out: print(text, end="", file=out))
     except OSError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; write it elsewhere with: llmq report RUN -o OTHER.html"
+            f"cannot write {path}: {error.strerror or error}; elsewhere: llmq report RUN -o OTHER.html"
         ) from error
 
 
@@ -49,7 +60,8 @@ def page(told: Told) -> str:
 
 def _head(told: Told, style: str) -> Markup:
     allowed = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{allowed}'; img-src data:; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src 'sha256-{allowed}'; img-src data:"
+    policy += "; base-uri 'none'; form-action 'none'"
     return tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -67,7 +79,11 @@ def _body(told: Told) -> Markup:
     sections = [
         ("ranking", "Who is better at what", _rankings(told)),
         ("distributions", "How times are spread", _or(measured.distributions(told), "No answer has a time.")),
-        ("throughput", "Latency and throughput", _or(measured.throughput(told), "No answer says when it came.")),
+        (
+            "throughput",
+            "Latency and throughput",
+            _or(measured.throughput(told), "No answer says when it came."),
+        ),
         ("pairs", "Pairs", _maybe(measured.pair_map(told))),
         ("time", "Over time", list(happened.over_time(told))),
         ("failures", "What failed, and why", list(happened.failures(told))),
@@ -81,7 +97,9 @@ def _body(told: Told) -> Markup:
         tag("section", tag("h2", title, id=f"{key}-title"), content, id=key, aria_labelledby=f"{key}-title")
         for key, title, content in there
     ]
-    return tag("body", _warning(told), tag("div", _top(told), nav, tag("main", *main), _end(), class_="sheet"))
+    return tag(
+        "body", _warning(told), tag("div", _top(told), nav, tag("main", *main), _end(), class_="sheet")
+    )
 
 
 def _top(told: Told) -> Markup:
@@ -92,8 +110,7 @@ def _top(told: Told) -> Markup:
         tag("h1", _name(told)),
         tag("p", _sentence(told), class_="lead"),
         _going_on(told),
-        tag("dl", [tag("div", tag("dt", name), tag("dd", said, note and tag("small", note))) for name, said, note in
-            _tiles(told)], class_="tiles"),
+        tag("dl", *_tiles(told), class_="tiles"),
         tag("ul", *found, class_="findings") if found else None,
         tag("ul", [tag("li", note) for note in told.notes], class_="note") if told.notes else None,
     )  # fmt: skip
@@ -104,7 +121,7 @@ def _warning(told: Told) -> Markup | None:
         return None
     simulated, answered = told.account.simulated, told.account.answered
     said = (
-        "Every answer here is a simulation. No model was run: the times are those a simulator was told to take."
+        "Every answer here is a simulation. No model was run: the times are what a simulator was told."
         if told.simulated == "all"
         else f"{simulated:,} of {answered:,} answers are simulated. They have no rank beside real ones."
     )
@@ -129,7 +146,11 @@ def _sentence(told: Told) -> str:
     account = told.account
     hosts = sum(bool(seen.answered) for seen in account.hosts.values())
     models = len({name for seen in account.hosts.values() for name, _ in seen.models})
-    asked = f"{len(account.papers):,} papers, {len(account.prompts):,} prompts" if account.papers else f"{len(account.prompts):,} prompts"
+    asked = (
+        f"{len(account.papers):,} papers, {len(account.prompts):,} prompts"
+        if account.papers
+        else f"{len(account.prompts):,} prompts"
+    )
     took = f" in {span(told.length_s)}" if told.length_s else ""
     return (
         f"{account.answered:,} of {account.total:,} items answered{took}: {asked}, "
@@ -137,18 +158,29 @@ def _sentence(told: Told) -> str:
     )
 
 
-def _tiles(told: Told) -> list[tuple[str, str, str | None]]:
+def _tiles(told: Told) -> list[Markup]:
+    return [
+        tag("div", tag("dt", name), tag("dd", said, tag("small", note) if note else None))
+        for name, said, note in _counts(told)
+    ]
+
+
+def _counts(told: Told) -> list[tuple[str, str, str | None]]:
     account = told.account
     per_s = account.answered / told.length_s if told.length_s else None
     upstream = account.kinds["upstream_failed"]
     tries = account.tries
     made = [
         ("answered", f"{account.answered:,}", share(account.answered, account.total)),
-        ("failed", f"{account.failed:,}", f"{upstream:,} upstream" if upstream else share(account.failed, account.total)),
+        (
+            "failed",
+            f"{account.failed:,}",
+            f"{upstream:,} upstream" if upstream else share(account.failed, account.total),
+        ),
         ("failed attempts", f"{tries:,}", "on a host, retried ones too" if tries else None),
         ("cut", f"{account.cut:,}", "at --max-tokens" if account.cut else None),
         ("reused", f"{account.reused:,}", "from earlier runs, not timed" if account.reused else None),
-        ("answers a second", number(per_s) or "–", "all hosts together"),
+        ("answers a second", number(per_s) or NONE, "all hosts together"),
     ]
     if account.in_parts:
         made.append(("read in parts", f"{account.in_parts:,}", "longer than any window"))
@@ -159,7 +191,11 @@ def _rankings(told: Told) -> list[Markup]:
     found = list(measured.ranking_tables(told))
     if found:
         return found
-    failed = "every item failed, see below" if told.account.failed and not told.account.open else "no answer has figures"
+    failed = (
+        "every item failed, see below"
+        if told.account.failed and not told.account.open
+        else "no answer has figures"
+    )
     return [tag("p", f"{WITHOUT_RANK}{failed}.", class_="empty")]
 
 
@@ -172,18 +208,11 @@ def _maybe(found: Markup | None) -> list[Markup]:
 
 
 def _methods() -> Markup:
-    said: list[Child] = [
-        "Entries are ranked by their median (rates by their rate). The interval holds the true median in 95 of 100 "
-        "cases. A rank is 1 + the number of entries whose interval lies wholly on the better side; who cannot be told "
-        "apart shares it, as in 1=. Under 10 answers there is no rank.",
-        "Failed items, reused answers, warm-ups, papers read in parts and estimated token counts are counted, and in "
-        "none of the figures. Answers cut at --max-tokens are in them, and counted beside.",
-        "A prompt that had to be read and one that the engine had in its cache are never taken together.",
-        "Time to first token: from the last byte of the request to the first token. Time between tokens: (last - first) / "
-        "(tokens - 1). All times by the monotonic clock of the worker that asked; unknown is left out, never zero.",
-    ]  # fmt: skip
-    return tag("ul", [tag("li", one) for one in said], class_="texts")
+    return tag("ul", [tag("li", one) for one in METHODS], class_="texts")
 
 
 def _end() -> Markup:
-    return tag("footer", joined("Written by llmq ", llmq_version(), ". The same figures: ", tag("code", "llmq rank"), "."))
+    return tag(
+        "footer",
+        joined("Written by llmq ", llmq_version(), ". The same figures: ", tag("code", "llmq rank"), "."),
+    )

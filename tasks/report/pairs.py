@@ -11,7 +11,7 @@ from tasks.report.stats import quantile
 
 @dataclass(slots=True)
 class Pair:
-    """Chains of one pair: the time of inference of each whose hops are all timed, and how the chains ended."""
+    """Chains of one pair: the inference of each whose hops are all timed, and how the chains ended."""
 
     took_s: "array[float]" = field(default_factory=lambda: array("d"))
     answered: int = 0

@@ -12,7 +12,12 @@ from tasks.report.collect import Report
 from tasks.report.table import to_object
 
 SUFFIXES = (".json", ".jsonl", ".csv")
-TEXTS = frozenset({"prompt_template", "reasoning", "error_message"})
+# What no statistics need, and what the others say already.
+TEXTS = frozenset({
+    "prompt_template", "reasoning", "error_message", "answer_key", "request_id", "worker", "enqueued_at",
+    "first_token_at", "last_token_at", "finished_at", "schema_version", "request_index",
+    "finish_reason", "layout", "quantization", "chunk_count", "ttfr_ms", "max_chunk_gap_ms", "http_status",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +96,7 @@ def _read_jsonl(file: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _read_csv(file: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    return {}, [
-        _typed(row) | {"error": _error(row)} for row in csv.DictReader(file)
-    ]
+    return {}, [_typed(row) | {"error": _error(row)} for row in csv.DictReader(file)]
 
 
 def _error(row: dict[str, str]) -> dict[str, str] | None:

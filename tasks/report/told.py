@@ -56,7 +56,9 @@ def tell(source: Source, about: Mapping[str, Any] | None = None) -> Told:
     gathered = gather(account.through(source))
     if about is None:
         about = sidecar(source.report) if source.report else {}
-    slots = {str(host["id"]): host["slots"] for host in about.get("hosts") or () if _counts(host.get("slots"))}
+    slots = {
+        str(host["id"]): host["slots"] for host in about.get("hosts") or () if _counts(host.get("slots"))
+    }
     metrics = [METRICS[name] for name in SHOWN]
     metrics += [resolve("memory", gathered.samples), *(METRICS[name] for name in RARE)]
     made = [ranking for metric in metrics for ranking in rankings(gathered.samples, metric)]

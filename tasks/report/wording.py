@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 
 # C0 and C1 controls but tab and line end, and the marks that turn the direction of reading.
+NONE = "\u2013"  # a dash where nothing is, or nothing is known
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -38,7 +39,7 @@ def moment(epoch_s: float) -> str:
 
 
 def visible(text: str) -> str:
-    """What would be unseen, or command a reader's program, as an escape: `\\x1b`. UTF-8 can write the rest."""
+    """What would be unseen, or command a program, as an escape: `\\x1b`. UTF-8 can write the rest."""
     text = text.replace("\r\n", "\n")
     text = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
     return text.encode("utf-8", "backslashreplace").decode()

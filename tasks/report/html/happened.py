@@ -10,7 +10,7 @@ from tasks.report.html.tables import table
 from tasks.report.lanes import DRAWN, Timeline
 from tasks.report.rank import counted
 from tasks.report.told import Told
-from tasks.report.wording import moment, share
+from tasks.report.wording import NONE, moment, share
 
 TYPES = 200  # rows of the table of failures
 LEGEND = (("ok", "answered"), ("cut", "cut at --max-tokens"), ("bad", "failed, at its end"))
@@ -50,7 +50,13 @@ def failures(told: Told) -> Iterator[Markup]:
     if account.failed:
         reasons = sorted(account.reasons.items(), key=lambda one: -one[1].count)
         rows = [
-            (tag("code", kind), f"{reason.count:,}", message or "–", counted(reason.hosts), _files(list(reason.files)))
+            (
+                tag("code", kind),
+                f"{reason.count:,}",
+                message or NONE,
+                counted(reason.hosts),
+                _files(list(reason.files)),
+            )
             for (kind, message), reason in reasons[:TYPES]
         ]
         left = len(reasons) - len(rows)
@@ -80,7 +86,9 @@ def _files(files: list[str]) -> str:
 
 def _clock(line: Timeline) -> Axis:
     """Up to the last answer exactly, so that bars and ticks share their ends."""
-    unit, scale = ("s", 1.0) if line.length_s < 600 else ("min", 60.0) if line.length_s < 36000 else ("h", 3600.0)
+    unit, scale = (
+        ("s", 1.0) if line.length_s < 600 else ("min", 60.0) if line.length_s < 36000 else ("h", 3600.0)
+    )
     length = line.length_s / scale
     ticks = tuple(tick for tick in fit([length], unit).ticks if tick <= length)
     return Axis(0.0, length, unit, ticks)
@@ -90,7 +98,10 @@ def _what_is_drawn(line: Timeline, account: Account) -> Iterator[str]:
     if line.every > 1:
         yield f"One of every {line.every} of {line.requests:,} requests is drawn: {DRAWN:,} at most."
     if account.untimed:
-        yield f"{account.untimed:,} requests are not drawn: nobody knows their times. A failed request has no end in a file."
+        yield (
+            f"{account.untimed:,} requests are not drawn: nobody knows their times. "
+            "A failed request has no end in a file."
+        )
     if account.reused:
         yield f"{account.reused:,} answers were there from before, and took no time here."
     if len(line.tracks) > 1:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.report.html.markup import Markup, tag
+from tasks.report.wording import NONE
 
 STEPS = 8
 
@@ -32,7 +33,7 @@ def heat_map(caption: str, corner: str, cells: Mapping[tuple[str, str], Cell]) -
 
 def _cell(cell: Cell | None, known: Sequence[float]) -> Markup:
     if cell is None:
-        return tag("td", "–")
+        return tag("td", NONE)
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
     depth = None
     if cell.value is not None:

@@ -6,7 +6,7 @@ from typing import Any
 from tasks.report.html.markup import Child, Markup, joined, tag
 from tasks.report.html.tables import pairs_of, table
 from tasks.report.told import Told
-from tasks.report.wording import number, share, some
+from tasks.report.wording import NONE, number, share, some
 
 LISTED = 300  # papers
 
@@ -62,8 +62,8 @@ def _host(name: str, said: Mapping[str, Any], told: Told) -> tuple[Child, ...]:
         joined(engine, tag("small", "simulated", class_="badge") if simulated else None),
         _models(said, dict(seen.models) if seen else {}),
         f"{answered:,}",
-        share(answered, told.account.answered - told.account.reused) or "–",
-        str(slots) if said.get("slots") else f"{slots} seen" if slots else "–",
+        share(answered, told.account.answered - told.account.reused) or NONE,
+        str(slots) if said.get("slots") else f"{slots} seen" if slots else NONE,
         _machine(said.get("worker") or {}, beside=bool(said.get("beside_engine"))),
     )
 
@@ -91,11 +91,15 @@ def _machine(worker: Mapping[str, Any], *, beside: bool) -> Child:
     parts += [f"{number(ram / 2**30)} GiB"] if isinstance(ram, int) else []
     if not parts:
         return "unknown"
-    return joined(" · ".join(parts), None if beside else tag("small", "the engine's machine is another, unknown"))
+    return joined(
+        " · ".join(parts), None if beside else tag("small", "the engine's machine is another, unknown")
+    )
 
 
 def _version(version: Any, git: Any) -> str | None:
-    return " ".join(part for part in (str(version or ""), f"({str(git)[:12]})" if git else "") if part) or None
+    return (
+        " ".join(part for part in (str(version or ""), f"({str(git)[:12]})" if git else "") if part) or None
+    )
 
 
 def _questions(told: Told, config: Mapping[str, Any]) -> Iterator[Markup]:
@@ -103,8 +107,12 @@ def _questions(told: Told, config: Mapping[str, Any]) -> Iterator[Markup]:
     if not prompts and len(told.head.get("prompts_used") or ()) >= len(told.account.prompts):
         prompts = [(None, one) for one in told.head["prompts_used"]]
     if not prompts:
-        prompts = [(name, f"sha256 {sha256}" if sha256 else None) for name, sha256 in told.account.prompts.items()]
-    listed = [tag("li", tag("b", str(name), " ") if name else None, str(text or "")) for name, text in prompts]
+        prompts = [
+            (name, f"sha256 {sha256}" if sha256 else None) for name, sha256 in told.account.prompts.items()
+        ]
+    listed = [
+        tag("li", tag("b", str(name), " ") if name else None, str(text or "")) for name, text in prompts
+    ]
     if listed:
         yield tag("details", tag("summary", f"{len(listed)} prompts"), tag("ul", *listed, class_="texts"))
 
@@ -113,4 +121,6 @@ def _papers(papers: Mapping[str, str | None]) -> Markup:
     rows = [(file, tag("code", sha256 or "no text")) for file, sha256 in list(papers.items())[:LISTED]]
     left = len(papers) - len(rows)
     caption = "Papers and the sha256 of their text" + (f"; {left:,} more are in run.json" if left else "")
-    return tag("details", tag("summary", f"{len(papers):,} papers"), table(caption, ("file", "text"), rows, "papers"))
+    return tag(
+        "details", tag("summary", f"{len(papers):,} papers"), table(caption, ("file", "text"), rows, "papers")
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from html import escape
-from typing import Union
+from typing import TypeAlias
 
 from tasks.report.wording import visible
 
@@ -13,7 +13,7 @@ class Markup(str):
     __slots__ = ()
 
 
-Child = Union[str, Markup, int, None, Iterable["Child"]]
+Child: TypeAlias = "str | Markup | int | Iterable[Child] | None"
 Attribute = str | int | float | bool | None
 VOID = frozenset({"meta", "link", "br", "hr", "col", "line", "rect", "circle"})  # the last as SVG has them
 

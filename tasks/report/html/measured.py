@@ -17,14 +17,14 @@ from tasks.report.rank import Entry, Ranking, counted, rankings
 from tasks.report.sample import CACHED, FIRST, Cell, Sample
 from tasks.report.stats import quantile
 from tasks.report.told import Told
-from tasks.report.wording import number, share
+from tasks.report.wording import NONE, number, share
 
 BOXES = 60  # rows of one chart; those of the most answers stay
 BOXED = ("ttft_ms", "itl_ms", "e2e_latency_s")
 APART = {FIRST: "prompt read anew", CACHED: "prompt from the cache"}
 HOW_TO_READ = (
-    "A box is the middle half of the answers, the line in it the median; whiskers reach to the last answer within "
-    "1.5 box lengths, rings are answers beyond."
+    "A box is the middle half of the answers, the line in it the median; whiskers reach to the last answer "
+    "within 1.5 box lengths, rings are answers beyond."
 )
 
 
@@ -55,13 +55,13 @@ def _box_plots(told: Told) -> Iterator[Markup]:
 
 
 def throughput(told: Told) -> Iterator[Markup]:
-    """Latency against throughput, and both against the number of requests at a time where there are several."""
+    """Latency against throughput, and each against the requests at a time where there are several levels."""
     points = [point for sample in told.gathered.samples if (point := _speed(sample, told))]
     if points:
         yield scatter(
             "Latency against throughput",
-            "Right and low is better: many requests a second, each answered soon. How much work a host was given "
-            "shows here, too.",
+            "Right and low is better: many requests a second, each answered soon. How much work a host was "
+            "given shows here, too.",
             points,
             ("requests a second", "1/s"),
             ("median end-to-end latency", "s"),
@@ -85,8 +85,8 @@ def pair_map(told: Told) -> Markup | None:
         for key, pair in sorted(told.pairs.items())
     }
     return joined(
-        tag("p", "Median seconds of inference from the first answer to the last, both together, without waiting. "
-            "Deeper is longer.", class_="note"),
+        tag("p", "Median seconds of inference from the first answer to the last, both together, without "
+            "waiting. Deeper is longer.", class_="note"),
         heat_map("Who wrote first (rows), who had the last word (columns)", "first ↓ last →", cells),
     )  # fmt: skip
 
@@ -108,8 +108,15 @@ def _finding(ranking: Ranking, told: Told) -> Markup | None:
     if len(best) == len(ranked):
         said = joined("no difference can be told between the ", len(ranked), " that have enough answers")
     else:
-        figures = f" ({number(best[0].value)} {ranking.metric.unit})" if len(best) == 1 else " cannot be told apart"
-        said = joined(listed, more, figures, f", better than {len(ranked) - len(best)} others" if len(ranked) > 2 else "")
+        figures = (
+            f" ({number(best[0].value)} {ranking.metric.unit})" if len(best) == 1 else " cannot be told apart"
+        )
+        said = joined(
+            listed,
+            more,
+            figures,
+            f", better than {len(ranked) - len(best)} others" if len(ranked) > 2 else "",
+        )
     return tag("li", tag("span", f"{ranking.metric.title}{apart}", class_="metric"), tag("span", said))
 
 
@@ -143,16 +150,18 @@ def _cells(entry: Entry, shared: Counter[int | None], axis: Axis, told: Told) ->
     failed = sum(entry.failed.values())
     tail = [one.p90, one.p95, one.p99] if one else []
     value = entry.value if entry.value is not None else math.nan
-    drawing = strips.interval_drawing(value, interval.low if interval else None, interval.high if interval else None, axis)
+    drawing = strips.interval_drawing(
+        value, interval.low if interval else None, interval.high if interval else None, axis
+    )
     return (
-        "–" if entry.rank is None else f"{entry.rank}{'=' if shared[entry.rank] > 1 else ''}",
+        NONE if entry.rank is None else f"{entry.rank}{'=' if shared[entry.rank] > 1 else ''}",
         name_of(entry.cell, told),
         f"{entry.n:,}",
         tag("b", number(entry.value)),
-        f"{number(interval.low)} to {number(interval.high)}" if interval else "–",
+        f"{number(interval.low)} to {number(interval.high)}" if interval else NONE,
         drawing,
-        *(number(figure) or "–" for figure in tail),
-        f"{failed:,} ({share(failed, failed + entry.n)})" if failed else "–",
+        *(number(figure) or NONE for figure in tail),
+        f"{failed:,} ({share(failed, failed + entry.n)})" if failed else NONE,
     )
 
 
@@ -219,7 +228,15 @@ def _levels(told: Told, metric: str, title: str, what: str) -> Markup:
             latencies = sorted(v for r in sample.requests if not math.isnan(v := r.value(metric)))
             value = quantile(latencies, 0.5) if latencies else None
         if value is not None:
-            series = " · ".join(part for part in (cell.pair or cell.host, None if cell.pair else cell.model) if part)
+            series = " · ".join(
+                part for part in (cell.pair or cell.host, None if cell.pair else cell.model) if part
+            )
             points.append(Point(series, name_of(cell, told), float(cell.concurrency), value))
     points.sort(key=lambda point: (point.series, point.x))
-    return scatter(title, "Each line is a host with a model.", points, ("requests at a time", ""), (what, METRICS[metric].unit))
+    return scatter(
+        title,
+        "Each line is a host with a model.",
+        points,
+        ("requests at a time", ""),
+        (what, METRICS[metric].unit),
+    )

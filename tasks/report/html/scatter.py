@@ -3,6 +3,7 @@ covers another, however narrow the window."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tasks.report.html.axis import Axis, fit
 from tasks.report.html.markup import Markup, joined, tag
@@ -22,7 +23,9 @@ class Point:
     y: float
 
 
-def scatter(title: str, reading: str, points: Sequence[Point], x: tuple[str, str], y: tuple[str, str]) -> Markup:
+def scatter(
+    title: str, reading: str, points: Sequence[Point], x: tuple[str, str], y: tuple[str, str]
+) -> Markup:
     """A figure. `x` and `y`: what they are and their unit."""
     across, up = fit((p.x for p in points), x[1]), fit((p.y for p in points), y[1])
     series = list(dict.fromkeys(point.series for point in points))
@@ -63,8 +66,15 @@ def _grid(across: Axis, up: Axis) -> Markup:
 
 def _joined(own: Sequence[Point], across: Axis, up: Axis) -> Markup:
     return joined(
-        tag("line", x1=f"{across.at(a.x):g}%", x2=f"{across.at(b.x):g}%", y1=_y(up, a.y), y2=_y(up, b.y), class_="link")
-        for a, b in zip(own, own[1:], strict=False)
+        tag(
+            "line",
+            x1=f"{across.at(a.x):g}%",
+            x2=f"{across.at(b.x):g}%",
+            y1=_y(up, a.y),
+            y2=_y(up, b.y),
+            class_="link",
+        )
+        for a, b in pairwise(own)
     )
 
 

@@ -25,7 +25,9 @@ class Strip:
     height: int = 26
 
 
-def chart(title: str, reading: str, strips: Sequence[Strip], axis: Axis | None, notes: Iterable[str] = ()) -> Markup:
+def chart(
+    title: str, reading: str, strips: Sequence[Strip], axis: Axis | None, notes: Iterable[str] = ()
+) -> Markup:
     """A figure. `reading`: how to read it, in a sentence."""
     rows = [_row(strip, axis) for strip in strips]
     return tag(
@@ -83,7 +85,13 @@ def busy_strip(track: Track) -> Strip:
     ]  # fmt: skip
     slots = f"{track.slots} slot{'s' if track.slots > 1 else ''}{' seen' if track.counted else ''}"
     said = f"{share(track.utilisation, 1)} of {slots}"
-    return Strip(track.host, said, f"{track.host}: at work {said} on average", joined(_line(0, 100, 34.5, "rail"), bars), 36)
+    return Strip(
+        track.host,
+        said,
+        f"{track.host}: at work {said} on average",
+        joined(_line(0, 100, 34.5, "rail"), bars),
+        36,
+    )
 
 
 def lane_strip(track: Track) -> Strip:
@@ -97,7 +105,13 @@ def lane_strip(track: Track) -> Strip:
     failed = sum(bar.outcome not in OUTCOMES for bar in track.bars)
     lanes = f"{track.lanes} lane{'s' if track.lanes > 1 else ''}"
     said = lanes + (f", {failed:,} failed" if failed else "")
-    return Strip(track.host, said, f"{track.host}: {len(track.bars):,} requests drawn in {said}", drawn, 10 + step * track.lanes)
+    return Strip(
+        track.host,
+        said,
+        f"{track.host}: {len(track.bars):,} requests drawn in {said}",
+        drawn,
+        10 + step * track.lanes,
+    )
 
 
 def _request(bar: Bar, step: int) -> Markup:

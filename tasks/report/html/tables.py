@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from tasks.report.html.markup import Child, Markup, joined, tag
+from tasks.report.wording import NONE
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Child]], class_: str = "") -> Markup:
@@ -31,11 +32,13 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Child]], cl
 
 def pairs_of(rows: Iterable[tuple[str, Child]]) -> Markup:
     """Names with what is known of them; unknown ones are left out."""
-    return tag("dl", [joined(tag("dt", name), tag("dd", said)) for name, said in rows if said not in (None, "")])
+    return tag(
+        "dl", [joined(tag("dt", name), tag("dd", said)) for name, said in rows if said not in (None, "")]
+    )
 
 
 def _cell(n: int, cell: Child, name: str, kind: str | None) -> Markup:
     if n == 0:
         return tag("th", cell, scope="row", class_=kind, role="rowheader")
-    kinds = " ".join(one for one in (kind, "none" if cell == "–" else None) if one)
+    kinds = " ".join(one for one in (kind, "none" if cell == NONE else None) if one)
     return tag("td", tag("span", cell), class_=kinds or None, role="cell", data_name=name or None)
