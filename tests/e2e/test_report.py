@@ -1,0 +1,184 @@
+"""`llmq report` as its reader has it: in a real browser, of real runs."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.room import Room
+
+pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import Browser, Page, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+WIDTHS = (380, 1280)
+CROSSING = """() => [...document.querySelectorAll('body *')]
+    .filter(one => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    .filter(one => getComputedStyle(one).clipPath === 'none' && !one.closest('thead'))
+    .map(one => one.outerHTML.slice(0, 90))"""
+CONTRAST = """() => {
+    const light = text => { const parts = text.match(/[\\d.]+/g).slice(0, 3).map(Number)
+        .map(v => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]; };
+    const behind = one => { for (; one; one = one.parentElement) {
+        const colour = getComputedStyle(one).backgroundColor;
+        if (colour.startsWith('rgb(')) return colour; } return 'rgb(255, 255, 255)'; };
+    const texts = 'p, h1, h2, h3, dt, dd, td, th, a, li, small, caption, summary, span';
+    return [...document.querySelectorAll(texts)]
+        .filter(one => !one.closest('.heat') && one.textContent.trim())
+        .map(one => {
+            const pair = [light(getComputedStyle(one).color), light(behind(one))].sort((a, b) => b - a);
+            return [(pair[0] + 0.05) / (pair[1] + 0.05), one.outerHTML.slice(0, 90)]; })
+        .filter(one => one[0] < 4.5); }"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. Without one the test is skipped, and fails in CI as root, which installs it."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        needed = os.environ.get("CI") and os.geteuid() == 0
+        (pytest.fail if needed else pytest.skip)("no Chromium on this machine")
+    with sync_playwright() as started:
+        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+        made = started.chromium.launch(executable_path=found, args=flags)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def measured(room: Room) -> Room:
+    """Two hosts, one of which fails at first; a paper that cannot be read and one with a hostile name."""
+    sims = {
+        "fast": room.simulator("fast", "ollama", service_s=0.03, slots=2, jitter=0.1),
+        "slow": room.simulator("slow", "openai", service_s=0.08, jitter=0.1),
+    }
+    sims["slow"].fault("500", 2)
+    room.fleet(dict(sims))
+    papers = room.papers(24)
+    (papers / "scan.pdf").write_bytes(b"%PDF-1.5\n")
+    (papers / "<img src=x onerror=alert(1)>.txt").write_text("Angles. " * 90)
+    done = room.llmq("run", "papers", "-p", "Why?", "-p", "How?", "-o", "out.json", "-o", "out.csv")
+    assert done.returncode == 1, done.stderr
+    return room
+
+
+def report(room: Room, *args: str) -> tuple[Path, dict[str, Any]]:
+    done = room.llmq("report", *args, "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    return room.folder / said["report"], said
+
+
+def opened(browser: Browser, path: Path, width: int, scheme: Any) -> tuple[Page, list[str]]:
+    """The page, and everything that it should not do: requests, errors, words on the console."""
+    page = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
+    ).new_page()
+    wrong: list[str] = []
+    page.on("console", lambda said: wrong.append(f"console: {said.text}"))
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: wrong.append("a dialog"))
+    page.on("request", lambda one: one.url == path.as_uri() or wrong.append(f"request: {one.url}"))
+    page.goto(path.as_uri())
+    return page, wrong
+
+
+def pages_of(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+
+def test_a_browser_shows_it_whole(measured: Room, browser: Browser) -> None:
+    """Nothing on the console, nothing fetched, nothing wider than a phone or a desk, readable in light and
+    dark, every chart named, and on paper nothing is cut off."""
+    path, _ = report(measured)
+    assert path == measured.folder / "results" / f"{path.stem}.html"
+    for width in WIDTHS:
+        for scheme in ("light", "dark"):
+            page, wrong = opened(browser, path, width, scheme)
+            assert wrong == []
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            assert page.evaluate(CROSSING) == []
+            assert page.evaluate(CONTRAST) == []
+            page.context.close()
+    page, _ = opened(browser, path, 1280, "light")
+    unnamed = "[...document.querySelectorAll('svg[role=img]')].filter(one => !one.querySelector('title'))"
+    assert page.evaluate(f"{unnamed}.length") == 0
+    assert page.evaluate("[...document.querySelectorAll('table')].filter(one => !one.caption).length") == 0
+    assert page.locator("svg[role=img]").count() > 8
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 1000})  # A4 within its margins, in CSS pixels
+    assert page.evaluate(CROSSING) == []
+    assert 2 <= pages_of(page.pdf(format="A4")) <= 20
+
+
+def test_it_says_what_rank_says(measured: Room, browser: Browser) -> None:
+    """Rank, name, n and median of each entry, for each metric; what failed and why; that it is simulated."""
+    path, _ = report(measured, "latest", "-o", "page.html")
+    page, _ = opened(browser, path, 1280, "light")
+    ranked = json.loads(measured.llmq("rank", "--json").stdout)["rankings"]
+    tables = page.locator("table.ranking")
+    assert tables.count() >= len(ranked)
+    for place, ranking in enumerate(ranked):
+        rows = tables.nth(place).locator("tbody tr").all_inner_texts()
+        entries = [entry for entry in ranking["entries"] if entry["n"]]
+        assert len(rows) == len(entries)
+        for row, entry in zip(rows, entries, strict=True):
+            cells = row.replace("\n", "\t").split("\t")
+            words = [cell.strip() for cell in cells if cell.strip()]
+            rank = f"{entry['rank']}{'=' if entry['tied'] else ''}" if entry["rank"] else "\u2013"
+            assert words[0] == rank
+            assert words[1] == f"{entry['host']} · {entry['model']}"
+            assert words[2] == f"{entry['n']:,}"
+            assert float(words[3].replace(",", "")) == pytest.approx(entry["value"], rel=1e-3)
+    said = page.inner_text("body")
+    assert said.startswith("Simulated.")
+    assert "50 of 52 items answered" in said
+    assert "corrupt" in page.inner_text("#failures")
+    assert "bad_reply" in page.inner_text("#failures")
+    assert "llmq run papers -p" in page.inner_text("#repeat")
+
+
+def test_a_results_file_gives_the_same_figures(measured: Room) -> None:
+    """From JSON and from CSV; charts are drawn, and what cannot be drawn is said."""
+    tables = set()
+    for source in ("latest", "out.json", "out.csv"):
+        path, said = report(measured, source, "-o", f"{source}.html", "--png", "charts")
+        found = re.findall(r"<table[^>]*ranking.*?</table>", path.read_text(), flags=re.DOTALL)
+        assert len(found) > 5
+        tables.add("".join(found))
+        assert [Path(one).name for one in said["png"]] == ["latency_by_model.png", "tps_by_model.png"]
+        assert set(said["left_out"]) == {"memory_by_model.png", "pairs.png"}
+    assert len(tables) == 1
+
+
+def test_bad_input_is_one_line(room: Room) -> None:
+    """An unknown run is 3, what cannot be written or read is 2, and nothing is left behind."""
+    (room.folder / "empty.json").write_text('{"results": []}')
+    for code, args in (
+        (3, ("report", "nosuchrun")),
+        (2, ("report", "empty.json")),
+        (2, ("report", "latest", "-o", "report.pdf")),
+        (2, ("report", "latest", "-o", "/dev/null/report.html")),
+    ):
+        done = room.llmq(*args)
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        assert "Traceback" not in done.stderr
+    assert list(room.folder.glob("**/*.html")) == []
+
+
+def test_a_run_that_goes_on_says_so(room: Room) -> None:
+    """Before its first answer, too: the page has counts and a time, and no figure."""
+    room.papers(3)
+    room.fleet({"away": room.simulator("away", "openai")})
+    started = room.llmq("submit", "papers", "-p", "Why?", "--name", "going")
+    assert started.returncode == 0, started.stderr
+    path, _ = report(room, "going")
+    said = re.sub(r"<[^>]+>", " ", path.read_text())
+    assert "This run goes on: 3 items have no result yet, as of 20" in said
+    assert "Nothing can be ranked" in said
