@@ -20,9 +20,9 @@ STYLE = Path(__file__).with_name("html") / "style.css"
 SUFFIXES = (".html", ".htm")
 WITHOUT_RANK = "Nothing can be ranked: "
 METHODS = (
-    "Entries are ranked by their median (rates by their rate). The interval holds the true median in 95 of "
-    "100 cases. A rank is 1 + the number of entries whose interval lies wholly on the better side; who cannot be "
-    "told apart shares it, as in 1=. Under 10 answers there is no rank.",
+    "Entries are ranked by their median (rates by their rate). The interval holds the true median in 95 "
+    "of 100 cases. A rank is 1 + the number of entries whose interval lies wholly on the better side; who "
+    "cannot be told apart shares it, as in 1=. Under 10 answers there is no rank.",
     "Failed items, reused answers, warm-ups, papers read in parts and estimated token counts are counted, "
     "and in none of the figures. Answers cut at --max-tokens are in them, and counted beside.",
     "A prompt that had to be read and one that the engine had in its cache are never taken together.",
