@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from tasks.report.boxes import Box, box
 from tasks.report.html import strips
@@ -56,12 +57,12 @@ def _box_plots(told: Told) -> Iterator[Markup]:
 
 def throughput(told: Told) -> Iterator[Markup]:
     """Latency against throughput, and each against the requests at a time where there are several levels."""
-    points = [point for sample in told.gathered.samples if (point := _speed(sample, told))]
+    points = [point for sample in _by_level(told) if (point := _speed(sample, told))]
     if points:
         yield scatter(
             "Latency against throughput",
             "Right and low is better: many requests a second, each answered soon. How much work a host was "
-            "given shows here, too.",
+            "given shows here, too. A line joins levels of concurrency.",
             points,
             ("requests a second", "1/s"),
             ("median end-to-end latency", "s"),
@@ -207,8 +208,19 @@ def _speed(sample: Sample, told: Told) -> Point | None:
     rate = _rate(sample)
     if not latencies or rate is None:
         return None
-    name = name_of(sample.cell, told)
-    return Point(name, name, rate, quantile(latencies, 0.5))
+    return Point(_series(sample.cell, told), name_of(sample.cell, told), rate, quantile(latencies, 0.5))
+
+
+def _by_level(told: Told) -> list[Sample]:
+    def place(sample: Sample) -> tuple[str, int]:
+        return _series(sample.cell, told), sample.cell.concurrency or 0
+
+    return sorted(told.gathered.samples, key=place)
+
+
+def _series(cell: Cell, told: Told) -> str:
+    """What levels of concurrency are levels of."""
+    return name_of(replace(cell, concurrency=None), told)
 
 
 def _rate(sample: Sample) -> float | None:
@@ -218,7 +230,7 @@ def _rate(sample: Sample) -> float | None:
 
 def _levels(told: Told, metric: str, title: str, what: str) -> Markup:
     points = []
-    for sample in sorted(told.gathered.samples, key=lambda one: (one.cell.name, one.cell.concurrency or 0)):
+    for sample in _by_level(told):
         cell = sample.cell
         if cell.concurrency is None:
             continue
@@ -228,11 +240,7 @@ def _levels(told: Told, metric: str, title: str, what: str) -> Markup:
             latencies = sorted(v for r in sample.requests if not math.isnan(v := r.value(metric)))
             value = quantile(latencies, 0.5) if latencies else None
         if value is not None:
-            series = " · ".join(
-                part for part in (cell.pair or cell.host, None if cell.pair else cell.model) if part
-            )
-            points.append(Point(series, name_of(cell, told), float(cell.concurrency), value))
-    points.sort(key=lambda point: (point.series, point.x))
+            points.append(Point(_series(cell, told), name_of(cell, told), float(cell.concurrency), value))
     return scatter(
         title,
         "Each line is a host with a model.",

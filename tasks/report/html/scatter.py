@@ -44,11 +44,20 @@ def scatter(
     return tag(
         "figure",
         tag("figcaption", tag("h3", title), tag("p", reading)),
-        tag("p", f"{y[0]}, {y[1]}", class_="yname"),
+        tag("p", _called(y, up), class_="yname"),
         tag("div", drawing, class_="planebox"),
-        tag("p", f"{x[0]}, {x[1]}", class_="xname"),
+        tag("p", _called(x, across), class_="xname"),
         _legend(series, points, x, y),
     )
+
+
+def _called(what: tuple[str, str], axis: Axis) -> str:
+    return ", ".join(part for part in (*what, "logarithmic" if axis.log else "") if part)
+
+
+def _within(across: Axis, value: float) -> str:
+    """No circle crosses the edge."""
+    return f"{min(max(across.at(value), 3), 97):g}%"
 
 
 def _grid(across: Axis, up: Axis) -> Markup:
@@ -68,8 +77,8 @@ def _joined(own: Sequence[Point], across: Axis, up: Axis) -> Markup:
     return joined(
         tag(
             "line",
-            x1=f"{across.at(a.x):g}%",
-            x2=f"{across.at(b.x):g}%",
+            x1=_within(across, a.x),
+            x2=_within(across, b.x),
             y1=_y(up, a.y),
             y2=_y(up, b.y),
             class_="link",
@@ -93,7 +102,7 @@ def _clusters(points: Sequence[Point], across: Axis, up: Axis) -> list[list[Poin
 
 
 def _point(own: Sequence[Point], series: list[str], across: Axis, up: Axis) -> Markup:
-    x, y = f"{min(max(across.at(own[0].x), 3), 97):g}%", _y(up, own[0].y)
+    x, y = _within(across, own[0].x), _y(up, own[0].y)
     numbers = [str(n) for n in dict.fromkeys(series.index(point.series) + 1 for point in own)]
     text = ",".join(numbers[:MOST_NAMED]) + ("…" if len(numbers) > MOST_NAMED else "")
     said = (f"{p.name}: {number(p.x)} {across.unit}, {number(p.y)} {up.unit}" for p in own)

@@ -119,7 +119,7 @@ def _request(bar: Bar, step: int) -> Markup:
         "rect",
         x=_pc(100 * bar.begin),
         y=7 + step * bar.lane,
-        width=_pc(max(100 * (bar.end - bar.begin) - 0.05, 0.05)),
+        width=_pc(max(100 * (bar.end - bar.begin) - 0.05, 0.15)),
         height=step - 2,
         class_=OUTCOMES[bar.outcome],
     )
