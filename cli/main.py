@@ -7,6 +7,7 @@ import sys
 import click
 
 from cli import (
+    bench,
     cancel,
     chain,
     compare,
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 ANSWERING = (run, submit, chain, watch, status, results, retry, cancel, presets, worker, doctor, simulate)
-MEASURING = (matrix, rank, compare, history, report)
+MEASURING = (bench, matrix, rank, compare, history, report)
 for module in (*ANSWERING, *MEASURING):
     for command in module.COMMANDS:
         main.add_command(command)

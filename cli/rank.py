@@ -89,7 +89,7 @@ def rank(
 
         echo(json.dumps(head | {"rankings": [ranking_object(one) for one in shown]}))
     elif not outputs:
-        _print(head, shown)
+        print_rankings(shown, head["notes"])
 
 
 Made = tuple[dict[str, Any], "list[Ranking]", "list[Ranking]"]  # head, rankings to show, rankings to write
@@ -179,7 +179,7 @@ def _why_nothing(gathered: Any) -> str:
     return "; ".join(parts) or "it has no items"
 
 
-def _print(head: dict[str, Any], shown: "Sequence[Ranking]") -> None:
+def print_rankings(shown: "Sequence[Ranking]", notes: Iterable[str]) -> None:
     for ranking in shown:
         metric = ranking.metric
         apart = f", {ranking.apart}" if ranking.apart else ""
@@ -194,7 +194,7 @@ def _print(head: dict[str, Any], shown: "Sequence[Ranking]") -> None:
         for note in (*(_unranked(entry) for entry in ranking.entries if entry.reason), *ranking.notes):
             echo(f"  - {note}")
         echo()
-    for note in head["notes"]:
+    for note in notes:
         echo(f"note: {note}")
 
 

@@ -74,7 +74,7 @@ def run_here(
     as_json: bool,
 ) -> int:
     """A run with a worker for each host, from its start to its results. Returns the exit code."""
-    with _hosts(settings, fleet, simulate) as hosts:
+    with fleet_hosts(settings, fleet, simulate=simulate) as hosts:
         if dry_run:
             from cli.forecast import say_forecast
             from tasks.forecast import able_of_fleet
@@ -84,7 +84,9 @@ def run_here(
 
 
 @contextmanager
-def _hosts(settings: "Settings", fleet: Path | None, simulate: bool | str) -> "Iterator[tuple[Host, ...]]":
+def fleet_hosts(
+    settings: "Settings", fleet: Path | None, *, simulate: bool | str
+) -> "Iterator[tuple[Host, ...]]":
     """The hosts of the run. Raises ConfigError where there is none."""
     from tasks.children import simulated, simulators
     from tasks.fleet import hosts_of

@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks import verdict
 from tasks.answer import Answer, BiggerElsewhere, Question, TokenScale, answer
+from tasks.bench.carry import CellCarrier
 from tasks.errors import BrokerUnreachable, UnknownRun
 from tasks.gauge import Gauge
 from tasks.hosts import HostRecord, ServedModel
@@ -114,6 +115,12 @@ class Carrier:
     _scale: TokenScale = field(default_factory=TokenScale)
     _manifests: dict[str, Manifest] = field(default_factory=dict)
     _signed: set[str] = field(default_factory=set)
+    _cells: CellCarrier = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._cells = CellCarrier(
+            self.live, self.ledger, self.commits, self.slots, self.stopping, self.settings, self._sign
+        )
 
     def carry(self, held: Held, seat: Seat) -> str:
         """Do what this bundle needs. Never raises: a bundle that cannot be finished is due again."""
@@ -123,6 +130,8 @@ class Carrier:
                 return self._end_unreadable(held)
             if bundle.copies:
                 return self._copy(held)
+            if bundle.load:
+                return self._cells.carry(held, seat, self._manifest(held.claim.run_id))
             ended = self._answer_all(held, seat)
             self._pass_place_on(held)
             return ended

@@ -50,6 +50,7 @@ class Held:
         self.overtaken = False
         self.late_item: int | None = None
         self.asking: Asking | None = None
+        self.too_silent_s: Callable[[], float] | None = None  # of a cell, which asks much at a time
         self._lock = Lock()
 
     @contextmanager
@@ -69,6 +70,8 @@ class Held:
     @property
     def stuck(self) -> bool:
         """Its thread has shown no progress for longer than it may."""
+        if self.too_silent_s:
+            return self.too_silent_s() > CALL_GRACE_S
         with self._lock:
             if self.asking:
                 return self.asking.call.too_silent_s > CALL_GRACE_S

@@ -3,6 +3,7 @@ its writes, and answers that have been paid for would be asked again."""
 
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from tasks.ledger.ledger import Claim, Draft, Kept, Ledger, Step
 from tasks.work import Result
@@ -30,6 +31,13 @@ class RecentCommits:
                 step = Step(step.novelty, *self._ledger.next(claim)[1:])
         self._made.append((time.monotonic(), draft))
         return step
+
+    def commit_all(self, claim: Claim, results: Sequence[tuple[int, Result]]) -> list[Step]:
+        """All of them or none."""
+        drafts = [self._ledger.draft(claim, item, result) for item, result in results]
+        steps = self._ledger.file_all(drafts)
+        self._made.extend((time.monotonic(), draft) for draft in drafts)
+        return steps
 
     def met(self, server: str) -> int:
         """Redis answered, and says it is `server` (its run id, another after each start). Returns how many

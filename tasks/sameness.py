@@ -16,6 +16,9 @@ def shape(manifest: Manifest, files: tuple[PaperFile, ...]) -> str:
     later = (Prompt(stage.name, stage.template) for stage in manifest.stages if stage.template)
     named = any(map(names_file, (*manifest.prompts, *later)))
     papers = [(_size(file), file.name if named else None) for file in files]
+    if manifest.bench:  # which hosts were up, and what they had, may be otherwise next time
+        asked = [(one.name, one.template) for one in manifest.prompts]
+        return digest(PROTOCOL, repr(manifest.bench), asked, repr(manifest.params))
     templates = [prompt.template for prompt in manifest.prompts]
     chain = [repr(manifest.stages), manifest.repeats] if manifest.stages or manifest.repeats > 1 else []
     return digest(PROTOCOL, papers, templates, manifest.models, repr(manifest.params), *chain)

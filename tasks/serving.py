@@ -114,7 +114,7 @@ class Serving:
         with self.slots.seat() as seat:
             if seat is None:
                 return STOPS
-            claim = self._claims.next(self._stopping.is_set)
+            claim = self._claims.next(lambda: self._stopping.is_set() or self.slots.reserved)
             if claim is None:
                 return NOTHING
             with self._holdings.holding(claim, lambda: not seat.sitting or self.live.loading) as held:

@@ -31,6 +31,12 @@ class Slots:
         self._seats: list[Seat] = []
         self._changed = Condition()
         self._closed = False
+        self._whole: Seat | None = None  # it has all slots, or waits for them
+
+    @property
+    def reserved(self) -> bool:
+        """One bundle has, or waits for, the whole host: nobody else may begin."""
+        return self._whole is not None
 
     @property
     def sitting(self) -> int:
@@ -70,15 +76,34 @@ class Slots:
             with self._changed:
                 if seat in self._seats:
                     self._seats.remove(seat)
+                if self._whole is seat:
+                    self._whole = None
                 self._changed.notify_all()
 
     def sit(self, seat: Seat, given_up: Callable[[], bool]) -> bool:
-        """Wait for a free slot. False: `given_up` says the bundle is no longer ours."""
+        """Wait for a free slot. False: `given_up` says the bundle is no longer ours, or another has the whole
+        host."""
         with self._changed:
-            while self.sitting >= self.slots and not self._closed and not given_up():
+            while self.sitting >= self.slots and not self._lost(given_up):
+                self._changed.wait(LOOK_AGAIN_S)
+            seat.sitting = not self._lost(given_up)
+            return seat.sitting
+
+    def sit_alone(self, seat: Seat, given_up: Callable[[], bool]) -> bool:
+        """Have the whole host: from now on nobody else may begin; wait until nobody sits. False: another has
+        or wants the same, or as `sit`."""
+        with self._changed:
+            if self._lost(given_up):
+                return False
+            self._whole = seat
+            self._changed.notify_all()
+            while self.sitting and not self._closed and not given_up():
                 self._changed.wait(LOOK_AGAIN_S)
             seat.sitting = not self._closed and not given_up()
             return seat.sitting
+
+    def _lost(self, given_up: Callable[[], bool]) -> bool:
+        return self._closed or self._whole is not None or given_up()
 
     def ending(self, seat: Seat) -> None:
         """The bundle has begun its last item."""
@@ -104,6 +129,8 @@ class Slots:
             self._changed.notify_all()
 
     def _may_claim(self) -> bool:
+        if self._whole:
+            return False
         limit = min(self._limit(), self.slots)
         spare = 1 if limit == self.slots and any(s.ending and s.sitting for s in self._seats) else 0
         return len(self._seats) < limit + spare

@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from threading import Event, Thread
 
+from tasks.bench.plan import Cells
+from tasks.bench.sweep import sweep
 from tasks.enqueue import Behind, enqueue
 from tasks.errors import BrokerUnreachable
 from tasks.hosts import live_hosts
@@ -48,10 +50,12 @@ def submit(
     on_file: Callable[[str], Result | None] | None = None,
     on_start: Callable[[Submitted], None] = lambda _: None,
     on_wait: Callable[[str], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Submitted:
     """Start a run, or go on with the open one that asks the same. Answers of earlier runs, and those that
     `on_file` has by their answer key, are taken over unless `fresh`. `on_start` hears the run's id before the
-    papers are read, `on_wait` what this waits for. Raises BrokerUnreachable, SubmissionStopped."""
+    papers are read, `on_wait` what this waits for; a sweep is planned as its cells end, or until `stopped`.
+    Raises BrokerUnreachable, SubmissionStopped."""
     submitter = secrets.token_hex(8)
     runs = Runs(ledger)
     manifest = replace(manifest, files=len(files))
@@ -73,7 +77,10 @@ def submit(
             return replace(started, reused=earlier.taken)
         try:
             submission = _Submission(ledger, texts, earlier, submitter, fresh=fresh)
-            submission.stream(files, files_done)
+            if manifest.bench:
+                submission.measure(stopped)
+            else:
+                submission.stream(files, files_done)
         except Behind:
             on_wait("Redis came back without the last papers; reading them again")
 
@@ -117,6 +124,22 @@ class _Submission:
                 self._flush_if_due(count)
         self._flush(len(files) or 1)
         self._ledger.submitted(self._run, self._submitter)
+
+    def measure(self, stopped: Callable[[], bool]) -> None:
+        """The cells of a benchmark; what was answered before is asked again."""
+        self._earlier = None
+        runs = Runs(self._ledger)
+        cells = Cells(self._manifest, [bundle for _, bundle in runs.bundles(self._run)])
+        self._first = len(cells.planned)
+        with self._renewed():
+            self._put(cells.first())
+            for bundles in sweep(runs, self._run, cells, stopped):
+                self._put(bundles)
+        self._ledger.submitted(self._run, self._submitter)
+
+    def _put(self, bundles: list[Bundle]) -> None:
+        self._rows += [(bundle, bundle.queue) for bundle in bundles]
+        self._flush(1)
 
     @contextmanager
     def _renewed(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+from tasks.bench.cell import Bench, Load
 from tasks.intake import stages as stages_
 from tasks.intake.prompts import Prompt
 from tasks.intake.stages import Stage
@@ -71,7 +72,7 @@ class Manifest:
     that submitted it, `git` its commit in a checkout, `python` its interpreter, `command` what was typed;
     runs from before they were kept had the first layout, and the others are unknown. `stages` are empty
     where nobody reads another's answers; then `models` say who is asked. `repeats`: how often each item
-    is asked."""
+    is asked. `bench`: it is a benchmark, its bundles are cells, and a stage stands for each host x model."""
 
     run_id: str
     prompts: tuple[Prompt, ...]
@@ -85,6 +86,7 @@ class Manifest:
     priority: str = "normal"
     stages: tuple[Stage, ...] = ()
     repeats: int = 1
+    bench: Bench | None = None
     protocol: int = PROTOCOL
     layout: int = 1
     llmq: str | None = None
@@ -127,6 +129,8 @@ class Manifest:
             fields += ["max_concurrent", str(self.max_concurrent)]
         if rank := PRIORITIES[self.priority]:
             fields += ["priority", str(rank)]
+        if self.bench:
+            fields += ["bench", "1"]
         if depth := stages_.depth(self.stages):
             names = [stage.name for stage in self.stages]
             fields += ["depth", str(depth), "stages", json.dumps(names), "upstream", _blank_failure()]
@@ -140,6 +144,7 @@ class Manifest:
         for listed in ("models", "skipped", "command"):
             own[listed] = tuple(own.get(listed, ()))
         own["stages"] = tuple(Stage(**stage) for stage in own.get("stages", ()))
+        own["bench"] = Bench.from_fields(own["bench"]) if own.get("bench") else None
         known = cls.__dataclass_fields__  # a newer llmq may say more
         return cls(run_id=run_id, **{name: value for name, value in own.items() if name in known})
 
@@ -151,7 +156,9 @@ class Bundle:
     that. `copies`: (bundle, item) of equal answer key, answered once for all. `tokens`: about how many
     there are to read, for comparing bundles (of a later stage: beside the answers it reads, until they are
     there). `stage` is an index into the manifest's, with `depth` others before it; in a later one item k
-    reads the answer of item k of the bundle `parent`. `host`: only this one may take it. `repeat`: from 0."""
+    reads the answer of item k of the bundle `parent`. `host`: only this one may take it. `repeat`: from 0.
+    `load`: it is a cell of a benchmark, its items are requests that come so; `behind`: the bundle before it
+    on its host, whose end it waits for."""
 
     file: str | None
     paper: str | None
@@ -165,13 +172,17 @@ class Bundle:
     parent: int | None = None
     host: str | None = None
     repeat: int = 0
+    load: Load | None = None
+    behind: int | None = None
 
     @property
     def after(self) -> int:
-        """The bundle this one waits for, -1 if none: the original of its copies, else its parent."""
+        """The bundle this one waits for, -1 if none: the original of its copies, else its parent, else the
+        cell before it."""
         if self.copies:
             return self.copies[0][0]
-        return -1 if self.parent is None else self.parent
+        before = self.parent if self.parent is not None else self.behind
+        return -1 if before is None else before
 
     @property
     def queue(self) -> str:
@@ -181,7 +192,12 @@ class Bundle:
     def to_json(self) -> str:
         # `asdict` copies deeply
         record = {name: value for name in self.__slots__ if (value := getattr(self, name)) or value == ""}
-        return _compact(record if self.parent is None else record | {"parent": self.parent})
+        if self.load:
+            record["load"] = asdict(self.load)
+        for name in ("parent", "behind"):  # 0 is a number here
+            if (number := getattr(self, name)) is not None:
+                record[name] = number
+        return _compact(record)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -200,6 +216,8 @@ class Bundle:
             parent=record.get("parent"),
             host=record.get("host"),
             repeat=record.get("repeat", 0),
+            load=Load.from_fields(record["load"]) if record.get("load") else None,
+            behind=record.get("behind"),
         )
 
 

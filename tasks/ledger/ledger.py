@@ -174,7 +174,8 @@ class Ledger:
         for entry in entries:
             bundle = entry.bundle
             args += [bundle.to_json(), entry.queue, len(bundle.prompts), bundle.tokens]
-            args += [bundle.after, int(not bundle.copies), bundle.depth, len(entry.known)]
+            reads = bundle.parent is not None and not bundle.copies
+            args += [bundle.after, int(reads), bundle.depth, len(entry.known)]
             for item, result in entry.known:
                 args += [item, *_outcome(result), result.to_json(finished_at)]
         return str(self._run("add", run_id, args))
@@ -277,6 +278,18 @@ class Ledger:
     def file(self, draft: Draft) -> Step:
         """Answers as `commit`."""
         return Step(*self._run("commit", draft.run_id, draft.args, *draft.more_keys))
+
+    def file_all(self, drafts: Sequence[Draft]) -> list[Step]:
+        """As `file`, all of them or none."""
+        script = self._registered("commit")
+
+        def run() -> list[Any]:
+            pipe = self.redis.pipeline(transaction=True)
+            for draft in drafts:
+                script(keys=[*keys.of_run(draft.run_id), *draft.more_keys], args=draft.args, client=pipe)
+            return list(pipe.execute())
+
+        return [Step(*answer) for answer in self.patiently(run)]
 
     def release(
         self,

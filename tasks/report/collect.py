@@ -131,7 +131,7 @@ class Report:
             layout=asked.layout,
             llmq=asked.llmq,
             answer_key=key_of(asked, bundle, item, content) if keyed else None,
-            index=number * len(asked.prompts) + bundle.prompts[item],
+            index=item if bundle.load else number * len(asked.prompts) + bundle.prompts[item],
         )
 
 

@@ -34,7 +34,9 @@ def file_source(kept: History, source: Source, origin: str) -> bool:
     ended_ms = source.report.status.ended_ms if source.report else None
     if ended_ms:
         head["ended_at"] = datetime.fromtimestamp(ended_ms / 1000, UTC).isoformat()
-    return kept.file(source.run, head, summary_rows(gather(source).samples), origin)
+    # Under a rate that somebody set, a host's figures are that rate's as much as its own.
+    samples = [sample for sample in gather(source).samples if sample.cell.rate_rps is None]
+    return kept.file(source.run, head, summary_rows(samples), origin)
 
 
 def since(text: str, now: datetime | None = None) -> str:

@@ -89,6 +89,7 @@ def summary_row(metric: Metric, apart: str | None, entry: Entry) -> dict[str, An
         "host": cell.host,
         "model": cell.model,
         "concurrency": cell.concurrency,
+        "target_rps": cell.rate_rps,
         "pair_id": cell.pair,
         "simulated": cell.simulated,
         "metric": metric.name,

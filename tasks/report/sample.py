@@ -30,12 +30,14 @@ class Cell:
     concurrency: int | None = None
     pair: str | None = None
     simulated: bool = False
+    rate_rps: float | None = None  # at which a benchmark sent requests
 
     @property
     def name(self) -> str:
         """`mac-1 · sim-8b · 4 at a time`"""
         parts = [self.pair or self.host, None if self.pair else self.model]
         parts += [f"{self.concurrency} at a time"] if self.concurrency else []
+        parts += [f"{self.rate_rps:g} a second"] if self.rate_rps else []
         parts += ["simulated"] if self.simulated else []
         return " · ".join(part for part in parts if part) or "all"
 
@@ -132,7 +134,8 @@ def merge(samples: Sequence[Sample], cell: Cell) -> Sample:
 
 
 def _cell(row: Row, per: str | None, host: str | None) -> Cell:
-    cell = Cell(host, _model(row), row.get("concurrency"), None, bool(row.get("simulated")))
+    rate_rps = row.get("target_rps")
+    cell = Cell(host, _model(row), row.get("concurrency"), None, bool(row.get("simulated")), rate_rps)
     if per == "host":
         return replace(cell, model=None)
     if per == "model":

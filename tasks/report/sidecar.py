@@ -1,6 +1,7 @@
 """run.json: what it takes to make a run again, and to know what made its figures."""
 
 import shlex
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +48,7 @@ def _config(report: Report) -> dict[str, Any]:
         "overflow": params.overflow,
         "max_concurrent": asked.max_concurrent,
         "paperless": asked.paperless,
+        "bench": asdict(asked.bench) if asked.bench else None,
         "layout": asked.layout,
         "protocol": asked.protocol,
     }

@@ -37,14 +37,14 @@ def write_summary(rankings: Iterable[Ranking], path: Path) -> None:
         table.writerow(rows[0] if rows else ())
         table.writerows([_cell(value) for value in row.values()] for row in rows)
 
-    _write(path, fill)
+    write_text(path, fill)
 
 
 def write_ranking(head: Mapping[str, Any], rankings: Iterable[Ranking], path: Path) -> None:
     """ranking.json: `head`, and each metric's entries with rank, ties, direction, n and interval. Raises
     OutputError."""
     document = {**head, "rankings": [ranking_object(ranking) for ranking in rankings]}
-    _write(path, lambda out: out.write(json.dumps(document, indent=1) + "\n"))
+    write_text(path, lambda out: out.write(json.dumps(document, indent=1) + "\n"))
 
 
 def beside(path: Path, run: str) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def beside(path: Path, run: str) -> dict[str, Any]:
         return {}
 
 
-def _write(path: Path, fill: Any) -> None:
+def write_text(path: Path, fill: Any) -> None:
+    """What `fill` writes becomes the file. Raises OutputError."""
     try:
         replace_file(path, fill)
     except OSError as error:

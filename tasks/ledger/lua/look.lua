@@ -109,6 +109,7 @@ for _, one in ipairs(runs_in_order()) do
     rows[ARGV[at]] = row
     answer[#answer + 1] = row -- none: nothing is added
   end
-  if one.held > 0 then what_is_held(rows) end
+  -- Nobody helps with a cell of a benchmark: what is measured is one host under one load.
+  if one.held > 0 and redis.call('HEXISTS', run, 'bench') == 0 then what_is_held(rows) end
 end
 return answer

@@ -1,0 +1,221 @@
+"""`llmq bench`: how fast is each model on each host, under which load."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import json_option, simulate_option
+
+if TYPE_CHECKING:
+    from cli.measured import Wanted
+    from cli.progress import Progress
+    from tasks.bench.cell import Bench
+    from tasks.settings import Settings
+    from worker_agent.config import Host
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...]:
+    """`1,4,16`"""
+    try:
+        found = tuple(dict.fromkeys(float(part) for part in text.split(","))) if text else ()
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: expected numbers as in 1,4,16") from None
+    if any(not 0 < number <= 1e6 for number in found):
+        raise click.BadParameter(f"{text!r}: each is more than 0")
+    return found
+
+
+def _counts(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...]:
+    found = _numbers(ctx, option, text)
+    if any(number != int(number) for number in found):
+        raise click.BadParameter(f"{text!r}: expected whole numbers as in 1,4,16")
+    return tuple(int(number) for number in found)
+
+
+@click.command(short_help="How fast is each model on each host.")
+@click.option("--fleet", type=_FILE, help="The fleet file (fleet.toml or the seed's workers.json).")
+@click.option("--host", "hosts", multiple=True, metavar="ID", help="Only this host. Repeatable.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model. Repeatable.")
+@click.option("--concurrency", callback=_counts, metavar="N[,N]", help="Requests at a time.  [default: 1]")
+@click.option("--rate", "rates", callback=_numbers, metavar="R[,R]", help="Instead: requests a second.")
+@click.option(
+    "--arrivals",
+    type=click.Choice(["constant", "poisson"]),
+    default="constant",
+    show_default=True,
+    help="How they come at a --rate.",
+)
+@click.option("--sweep", is_flag=True, help="Double the concurrency while throughput gains 5 %.")
+@click.option("--requests", type=click.IntRange(1), metavar="N", help="Measured in each cell.  [default: 30]")
+@click.option("--warmup", type=click.IntRange(0), metavar="N", help="Before them, apart.  [default: 3]")
+@click.option("--suite", metavar="NAME|FILE", help="Models and prompts from configs/suites, or a TOML file.")
+@click.option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT", help="A prompt of your own.")
+@click.option("--prompt-file", "prompt_files", multiple=True, type=_FILE, help="Prompts from a file.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Most tokens an answer.  [default: 128]")
+@click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True)
+@click.option("--seed", type=int, help="For Poisson arrivals, and for sampling where the engine takes one.")
+@click.option("--slo", "slos", multiple=True, metavar="LIMITS", help="For goodput: ttft=500ms,e2e=10s")
+@click.option("--no-cache-bust", is_flag=True, help="Send prompts as they are: engines may know them.")
+@click.option("--shared", is_flag=True, help="Measure although the host does other work.")
+@click.option("--name", help="A name to find the run by.")
+@click.option("--fresh", is_flag=True, help="Start anew even if the same benchmark is open.")
+@click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@json_option
+@simulate_option
+@click.pass_context
+def bench(
+    ctx: click.Context,
+    /,
+    fleet: Path | None,
+    folder: Path | None,
+    slos: tuple[str, ...],
+    fresh: bool,
+    simulate: bool,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Measure models x hosts x load, with a worker for each host of the fleet.
+
+    A cell (a host, a model, a load) has its host to itself. Warm-up is apart, every prompt begins in a way no
+    engine has seen. Ctrl-C pauses: cells that are complete stay, the same command asks the others.
+
+    \b
+    llmq bench --fleet fleet.toml --concurrency 1,4,16 -o bench/
+    llmq bench --host mac-1 --model llama3.2:1b --rate 0.5,1,2 --arrivals poisson --slo ttft=500ms
+    llmq bench --suite exo-lab -o bench/
+    """
+    from cli.measured import Wanted, outputs_in
+    from tasks.report.limits import read_limits
+    from tasks.report.write import check_outputs
+    from tasks.settings import read_settings
+
+    if asked["rates"] and (asked["sweep"] or asked["concurrency"]):
+        raise click.UsageError("--rate sends requests when they are due: leave out --concurrency and --sweep")
+    if asked["sweep"] and asked["concurrency"]:
+        raise click.UsageError("--sweep finds the concurrency itself: leave out --concurrency")
+    limits = read_limits(slos)
+    _check_extras()
+    if folder:
+        check_outputs(outputs_in(folder, exo_lab=False))
+    settings = read_settings({"fleet": fleet})
+    wanted = Wanted(folder, limits, as_json)
+    ctx.exit(_bench(settings, wanted, fleet, simulate=simulate, fresh=fresh, **asked))
+
+
+def _check_extras() -> None:
+    """Before anything is measured that could then not be told."""
+    from worker_agent.errors import ConfigError
+
+    if not find_spec("numpy"):
+        raise ConfigError("`llmq bench` computes intervals with numpy: pip install 'llmq-fleet[master]'")
+
+
+def _bench(
+    settings: "Settings",
+    wanted: "Wanted",
+    fleet: Path | None,
+    *,
+    simulate: bool,
+    fresh: bool,
+    hosts: tuple[str, ...],
+    suite: str | None,
+    models: tuple[str, ...],
+    prompts: tuple[str, ...],
+    prompt_files: tuple[Path, ...],
+    concurrency: tuple[int, ...],
+    rates: tuple[float, ...],
+    arrivals: str,
+    sweep: bool,
+    requests: int | None,
+    warmup: int | None,
+    max_tokens: int | None,
+    temperature: float,
+    seed: int | None,
+    no_cache_bust: bool,
+    shared: bool,
+    name: str | None,
+) -> int:
+    from cli.run import fleet_hosts
+    from tasks.bench.asked import PROMPTS, chosen_hosts
+    from tasks.bench.cell import Bench
+    from tasks.intake.bench_files import read_bench_suite
+    from tasks.intake.prompt_files import choose_prompts
+    from tasks.work import Params
+
+    read = read_bench_suite(suite) if suite else None
+    asked = choose_prompts((), prompt_files, prompts) if prompts or prompt_files else ()
+    asked = asked or (read.prompts if read else PROMPTS)
+    most = max_tokens or (read.max_tokens if read else None) or 128
+    wanted.exo_lab = bool(read and read.results)
+    given = [warmup, read.warmup if read else None, 3]
+    with fleet_hosts(settings, fleet, simulate=simulate) as every:
+        chosen = chosen_hosts(every, hosts)
+        bench = Bench(
+            hosts=tuple(host.id for host in chosen),
+            models=tuple(dict.fromkeys(models)) or tuple(read.models if read else ()),
+            concurrency=concurrency or tuple(read.concurrency if read else ()) or (1,),
+            rates=rates,
+            arrivals=arrivals,
+            requests=requests or (read.requests if read else None) or 0,
+            warmup=next(number for number in given if number is not None),
+            cache_bust=not no_cache_bust,
+            shared=shared,
+            sweep=sweep,
+            seed=seed or 0,
+        )
+        params = Params(most, temperature, seed)
+        return _measure(settings, wanted, chosen, bench, (asked, params, name), fresh=fresh)
+
+
+def _measure(
+    settings: "Settings",
+    wanted: "Wanted",
+    hosts: "tuple[Host, ...]",
+    bench: "Bench",
+    questions: Any,
+    *,
+    fresh: bool,
+) -> int:
+    import signal
+
+    from cli.measured import say_measured, say_paused
+    from cli.outcome import follow_to_end
+    from cli.progress import Progress
+    from tasks.bench.asked import to_bench
+    from tasks.fleet import workers
+    from tasks.session import session
+
+    with Progress(quiet=wanted.as_json) as progress, session(settings, patient=True, say=progress.say) as on:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop: as with Ctrl-C
+        run_id = None
+        try:
+            with workers(hosts, on.client, settings) as fleet:
+                fleet.wait_up(on.client, progress.note)
+                fleet.check_models(bench.models)
+                wanted.saw(fleet)
+                run_id = _start(on, to_bench(bench, fleet.records, *questions), progress, wanted, fresh=fresh)
+                follow_to_end(on, run_id, (), progress)
+        except KeyboardInterrupt:
+            progress.stop()
+            if run_id:
+                say_paused(on, run_id, wanted)
+            raise
+        finally:
+            wanted.close()
+        return say_measured(on, run_id, wanted)
+
+
+def _start(on: Any, asked: Any, progress: "Progress", wanted: "Wanted", *, fresh: bool) -> str:
+    from tasks.bench.submission import Submission
+
+    wanted.submission = Submission(on, asked, fresh=fresh)
+    started = wanted.submission.started()
+    progress.note(("goes on with" if started.continued else "started") + f" run {started.run_id}")
+    return started.run_id
+
+
+COMMANDS = (bench,)

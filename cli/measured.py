@@ -1,0 +1,183 @@
+"""What a benchmark measured: the table of its cells, the ranking, the files."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.columns import number, table
+from cli.screen import echo
+
+if TYPE_CHECKING:
+    from tasks.bench.submission import Submission
+    from tasks.fleet import Fleet
+    from tasks.report.cells import CellRow
+    from tasks.report.collect import Report
+    from tasks.report.rank import Ranking
+    from tasks.session import Session
+
+HEAD = ("host", "model", "load", "n", "ok", "TTFT ms", "ITL ms", "tok/s", "tok/s in all", "1/s", "good 1/s")
+ROWS, SUMMARY, RANKING, CELLS, EXO_LAB = (
+    ("requests.csv", "requests.jsonl", "run.json"),
+    "summary.csv",
+    "ranking.json",
+    "cells.csv",
+    "benchmark_results.csv",
+)
+SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps", "system_output_tps")
+
+
+@dataclass
+class Wanted:
+    """How the outcome is to be told, and what was seen on the way: slots by host, and hosts that are down."""
+
+    folder: Path | None
+    limits: dict[str, float]
+    as_json: bool
+    exo_lab: bool = False
+    slots: dict[str, int] = field(default_factory=dict)
+    down: dict[str, str] = field(default_factory=dict)
+    submission: "Submission | None" = None
+
+    def saw(self, fleet: "Fleet") -> None:
+        self.slots = {record.id: record.slots for record in fleet.records}
+        self.down = dict(fleet.down)
+
+    def close(self) -> None:
+        if self.submission:
+            self.submission.close()
+
+
+def outputs_in(folder: Path, *, exo_lab: bool) -> tuple[Path, ...]:
+    names = (*ROWS, SUMMARY, RANKING, CELLS, *((EXO_LAB,) if exo_lab else ()))
+    return tuple(folder / name for name in names)
+
+
+def say_paused(on: "Session", run_id: str, wanted: Wanted) -> None:
+    """How far it is; the same command goes on."""
+    if not wanted.as_json:
+        from tasks.report.collect import report
+
+        cells = _cells(on, report(on.runs, run_id), wanted)
+        _print_cells(cells, wanted)
+    echo("paused: complete cells are kept, the same command asks the others from their start", err=True)
+
+
+def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
+    """Tell, write and file what was measured. Returns the exit code: 1 if anything failed or is missing."""
+    from cli.history import keep_in_history
+    from cli.rank import print_rankings
+    from tasks.report.cells import knees
+    from tasks.report.collect import report
+    from tasks.report.rank import ranking_object
+
+    made = report(on.runs, run_id)
+    cells = _cells(on, made, wanted)
+    ranked, notes = _rankings(made, wanted)
+    knee = _knee_lines(knees(cells)) if made.manifest.bench and made.manifest.bench.sweep else []
+    keep_in_history(made, on.settings)
+    head = {
+        "runs": [run_id],
+        "limits": wanted.limits,
+        "notes": [*notes, *knee, *_down(wanted)],
+        "cells": [asdict(cell) for cell in cells],
+    }
+    shown = [one for one in ranked if one.metric.name in (*SHOWN, "goodput_rps")]
+    paths = _write(made, cells, head, ranked, wanted)
+    if wanted.as_json:
+        told = {"rankings": [ranking_object(one) for one in shown], "outputs": [str(path) for path in paths]}
+        echo(json.dumps({"run_id": run_id, **head, **told}))
+    else:
+        _print_cells(cells, wanted)
+        for line in knee:
+            echo(line)
+        echo()
+        print_rankings(shown, notes)
+        echo(f"results: {wanted.folder}/" if paths else f"results: llmq results {run_id} -o DIR/")
+    failed = made.status.failed or made.status.state != "done" or wanted.down
+    return 1 if failed else 0
+
+
+def _cells(on: "Session", made: "Report", wanted: Wanted) -> "list[CellRow]":
+    from tasks.bench.progress import noted
+    from tasks.report.cells import cell_rows
+
+    return cell_rows(made, wanted.limits, noted(on.ledger, made.manifest.run_id), wanted.slots)
+
+
+def _rankings(made: "Report", wanted: Wanted) -> "tuple[list[Ranking], list[str]]":
+    from tasks.report.metric import METRICS
+    from tasks.report.rank import rankings, remarks
+    from tasks.report.rows import source_of
+    from tasks.report.sample import gather
+
+    gathered = gather(source_of(made))
+    every = [one for one in METRICS.values() if one.per_second != "good" or wanted.limits]
+    ranked = [ranking for one in every for ranking in rankings(gathered.samples, one, wanted.limits)]
+    return ranked, remarks(gathered)
+
+
+def _write(
+    made: "Report", cells: "list[CellRow]", head: Any, ranked: "list[Ranking]", wanted: Wanted
+) -> list[Path]:
+    """The files of the folder, if one was named."""
+    if not wanted.folder:
+        return []
+    from tasks.report.exo_lab import write_exo_lab
+    from tasks.report.rows import of_report
+    from tasks.report.sidecars import write_ranking, write_summary, write_text
+    from tasks.report.write import write
+
+    for name in ROWS:
+        write(made, made.rows, wanted.folder / name)
+    write_summary(ranked, wanted.folder / SUMMARY)
+    write_ranking(head, ranked, wanted.folder / RANKING)
+    write_text(wanted.folder / CELLS, lambda out: _write_cells(cells, out))
+    if wanted.exo_lab:
+        fill: Callable[[Any], None] = lambda out: write_exo_lab((row for _, row in of_report(made)), out)  # noqa: E731
+        write_text(wanted.folder / EXO_LAB, fill)
+    return list(outputs_in(wanted.folder, exo_lab=wanted.exo_lab))
+
+
+def _write_cells(cells: "list[CellRow]", out: Any) -> None:
+    from tasks.report.cells import CellRow
+    from tasks.report.table import to_cell
+
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow([one.name for one in fields(CellRow)])
+    for cell in cells:
+        values = asdict(cell) | {"notes": "; ".join(cell.notes)}
+        rows.writerow([to_cell(value) for value in values.values()])
+
+
+def _print_cells(cells: "list[CellRow]", wanted: Wanted) -> None:
+    if not cells:
+        return
+    for line in table([(*HEAD, "failed"), *(_line(cell) for cell in cells)], left=3):
+        echo(line)
+    for cell in cells:
+        for note in cell.notes:
+            echo(f"  - {cell.host} · {cell.model} · {cell.load}: {note}")
+    for note in _down(wanted):
+        echo(f"  - {note}")
+
+
+def _line(cell: "CellRow") -> tuple[str, ...]:
+    figures = (cell.ttft_ms, cell.itl_ms, cell.output_tps, cell.system_output_tps, cell.rps, cell.goodput_rps)
+    failed = f"{100 * cell.error_rate:.1f} %" if cell.error_rate else ""
+    return cell.host, cell.model, cell.load, str(cell.n), str(cell.ok), *map(number, figures), failed
+
+
+def _down(wanted: Wanted) -> list[str]:
+    return [f"{host} is not measured: {why}" for host, why in wanted.down.items()]
+
+
+def _knee_lines(found: list[tuple[str, str, int | None]]) -> list[str]:
+    return [
+        f"{host} · {model}: {many} at a time are enough; twice as many bring less than 5 %"
+        if many
+        else f"{host} · {model}: no knee was found"
+        for host, model, many in found
+    ]

@@ -1,0 +1,275 @@
+"""The way of a cell through a worker: take the whole host, send the requests, commit all results at once.
+
+A cell counts whole or not at all. One that is interrupted is asked again from its start; until then a note
+in its run says how far it was (tasks/bench/progress.py).
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tasks.bench.arrivals import offsets
+from tasks.bench.cell import CLOSED, MEASURE, Load, busted, phase_of
+from tasks.bench.drive import Asked, Drive
+from tasks.bench.progress import note, unnote
+from tasks.hosts import ServedModel
+from tasks.intake.prompts import render
+from tasks.lease import Held
+from tasks.ledger.ledger import Ledger
+from tasks.livehost import LiveHost
+from tasks.measures import measures, rounded
+from tasks.recent import RecentCommits
+from tasks.settings import Settings
+from tasks.slots import Seat, Slots
+from tasks.work import Failure, Manifest, Result, item_id
+from worker_agent.completion import Completion, Limits, Request
+from worker_agent.engines.dial import Call, clock
+from worker_agent.errors import LLMQError
+
+log = logging.getLogger(__name__)
+
+MESSAGE_CHARS = 500
+NOTE_S = 1.0
+AHEAD_S = 0.05  # for the threads of scheduled arrivals to be there before the first is due
+MOST_DEATHS = 3  # of workers, before a cell is set aside
+
+
+@dataclass(slots=True)
+class CellCarrier:
+    """Shared by the threads of one worker. `sign` tells the run that this host has part in it."""
+
+    live: LiveHost
+    ledger: Ledger
+    commits: RecentCommits
+    slots: Slots
+    stopping: Callable[[], bool]
+    settings: Settings
+    sign: Callable[[str], None]
+    _last: str | None = None  # the model of the last cell: another one is loaded first
+
+    def carry(self, held: Held, seat: Seat, manifest: Manifest) -> str:
+        """Do a cell, or give it back. Raises BrokerUnreachable."""
+        claim = held.claim
+        load = claim.bundle.load
+        assert load
+        given_up = lambda: held.stopped.is_set() or self.stopping()  # noqa: E731
+        sits = self.slots.sit if load.shared else self.slots.sit_alone
+        if not sits(seat, given_up):
+            return f"given back: {self.ledger.release(claim)}"
+        if claim.suspect is not None and claim.deaths >= MOST_DEATHS:
+            message = f"{claim.deaths} workers died while this cell ran; it is set aside"
+            return self._end(held, manifest, Failure(self.live.host.id, "poison", message))
+        self.ledger.begin(claim, self.live.host.id, claim.items[0])
+        try:
+            model = self.live.prepare(self.live.model(claim.bundle.model))
+        except LLMQError as error:
+            return self._end(held, manifest, self._failure(error))
+        return self._measure(_Cell(self, held, manifest, load, model))
+
+    def _measure(self, cell: "_Cell") -> str:
+        just_loaded, self._last = self._last != cell.model.name, cell.model.name
+        asked = cell.run(just_loaded)
+        if asked is None:
+            self._last = None
+            return f"given back: {self.ledger.release(cell.held.claim)}"
+        self.sign(cell.held.claim.run_id)
+        results = [(one.item, cell.result(one, just_loaded)) for one in asked]
+        results += [(item, cell.unasked(item)) for item in cell.not_asked(asked)]
+        return self._commit(cell.held, results)
+
+    def _commit(self, held: Held, results: list[tuple[int, Result]]) -> str:
+        self.commits.commit_all(held.claim, sorted(results, key=lambda one: one[0]))
+        unnote(self.ledger, held.claim.run_id, held.claim.number)
+        return f"a cell of {len(results)} requests"
+
+    def _end(self, held: Held, manifest: Manifest, failure: Failure) -> str:
+        """Nothing can be asked: every request fails with the reason."""
+        self.sign(held.claim.run_id)
+        items = range(len(held.claim.bundle.prompts))
+        load = held.claim.bundle.load
+        assert load
+        common = {"worker": self.live.worker, **columns(load)}
+        results = [
+            (
+                item,
+                Result(
+                    item_id(held.claim.run_id, held.claim.number, item),
+                    self.live.host.id,
+                    1,
+                    error=failure,
+                    engine=self.live.state.engine,
+                    engine_version=self.live.state.version,
+                    model=held.claim.bundle.model,
+                    simulated=self.live.state.simulated,
+                    failures=(failure,),
+                    metrics=common | {"phase": phase_of(load, item, just_loaded=False)},
+                ),
+            )
+            for item in items
+        ]
+        return self._commit(held, results)
+
+    def _failure(self, error: Exception) -> Failure:
+        kind = error.kind if isinstance(error, LLMQError) else "internal"
+        return Failure(self.live.host.id, kind, self.live.told(error)[:MESSAGE_CHARS])
+
+
+def columns(load: Load) -> dict[str, Any]:
+    """What every row of a cell says of its load."""
+    return {
+        name: value
+        for name, value in {
+            "load_mode": load.mode,
+            "concurrency": load.concurrency,
+            "target_rps": load.rate_rps,
+            "cache_bust": load.cache_bust,
+        }.items()
+        if value is not None
+    }
+
+
+@dataclass(slots=True)
+class _Cell:
+    """One go at a cell."""
+
+    carrier: CellCarrier
+    held: Held
+    manifest: Manifest
+    load: Load
+    model: ServedModel
+    _drive: Drive = field(init=False)
+    _starts: tuple[datetime, float] = field(init=False)  # wall and monotonic clock at one moment
+    _noted_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        live, settings = self.carrier.live, self.carrier.settings
+        silence_s = live.host.timeout_s or settings.request_timeout
+        limits = Limits(first_token_s=silence_s, between_tokens_s=silence_s) if silence_s else Limits()
+        self._drive = Drive(self._ask, limits)
+        self._starts = datetime.now(UTC), clock()
+
+    def run(self, just_loaded: bool) -> list[Asked] | None:
+        """Warm up, then measure, unless the whole warm-up fails. None: it was interrupted."""
+        self.held.too_silent_s = self._drive.too_silent_s
+        try:
+            load = self.load
+            asked = self._drive.run([0], 1, look=self._look)
+            asked += self._drive.run(range(1, load.aside), load.at_once, look=self._look)
+            if not (load.warmup and all(one.error for one in asked)) and not self._drive.stopped:
+                asked += self._measured()
+            return None if self._drive.stopped else asked
+        finally:
+            self.held.too_silent_s = None
+            self.held.kept()
+
+    def _measured(self) -> list[Asked]:
+        load, items = self.load, range(self.load.aside, self.load.items)
+        if load.mode == CLOSED or not load.rate_rps:
+            return self._drive.run(items, load.at_once, look=self._look)
+        self._starts = datetime.now(UTC), clock()
+        first_at = self._starts[1] + AHEAD_S
+        due = [first_at + at_s for at_s in offsets(load.mode, len(items), load.rate_rps, load.seed)]
+        return self._drive.run(items, load.at_once, due, look=self._look)
+
+    def _look(self) -> None:
+        """Beside the requests: was the cell taken from us, and how far are we?"""
+        held, carrier = self.held, self.carrier
+        if held.stopped.is_set() or held.abandoned or carrier.stopping():
+            self._drive.stop()
+        if time.monotonic() - self._noted_at > NOTE_S:
+            self._noted_at = time.monotonic()
+            note(carrier.ledger, held.claim.run_id, held.claim.number, self._drive.done, self.load.items)
+
+    def _ask(self, item: int, call: Call) -> Completion:
+        params, claim = self.manifest.params, self.held.claim
+        prompt = render(self.manifest.prompt_of(claim.bundle, item), None)
+        if self.load.cache_bust:
+            prompt = busted(prompt, hashlib.sha256(f"{claim.token} {item}".encode()).hexdigest()[:12])
+        request = Request(
+            model=self.model.local,
+            prompt=prompt,
+            max_tokens=params.max_tokens,
+            temperature=params.temperature,
+            seed=params.seed,
+            window=self.model.window,
+            request_id=item_id(claim.run_id, claim.number, item),
+        )
+        return self.carrier.live.engine.complete(request, call)
+
+    def not_asked(self, asked: list[Asked]) -> list[int]:
+        return sorted(set(range(self.load.items)) - {one.item for one in asked})
+
+    def unasked(self, item: int) -> Result:
+        failure = Failure(
+            self.carrier.live.host.id, "not_asked", "the whole warm-up failed, so nothing was measured"
+        )
+        return self._result(item, None, failure, just_loaded=False, more={})
+
+    def result(self, one: Asked, just_loaded: bool) -> Result:
+        failure = self.carrier._failure(one.error) if one.error else None
+        return self._result(one.item, one.completion, failure, just_loaded=just_loaded, more=self._due(one))
+
+    def _result(
+        self,
+        item: int,
+        completion: Completion | None,
+        failure: Failure | None,
+        *,
+        just_loaded: bool,
+        more: dict[str, Any],
+    ) -> Result:
+        live, claim = self.carrier.live, self.held.claim
+        phase = phase_of(self.load, item, just_loaded=just_loaded)
+        place = item - self.load.aside if phase == MEASURE else item
+        common = (
+            columns(self.load)
+            | more
+            | {
+                "worker": live.worker,
+                "phase": phase,
+                "repeat_index": place // max(1, len(self.manifest.prompts)),
+            }
+        )
+        figures: dict[str, Any] = {}
+        if completion:
+            figures = measures([completion], 0.0, self.model.window)
+            del figures["queue_wait_s"]  # nobody waited for the queue
+        if self.model.quantization:
+            common["quantization"] = self.model.quantization
+        return Result(
+            item_id=item_id(claim.run_id, claim.number, item),
+            host=live.host.id,
+            attempts=1,
+            answer=completion.text if completion else None,
+            reasoning=(completion.reasoning or None) if completion else None,
+            error=failure,
+            engine=live.engine.name,
+            engine_version=live.state.version,
+            model=claim.bundle.model or self.model.name,
+            model_digest=self.model.digest,
+            simulated=completion.simulated if completion else live.state.simulated,
+            finish_reason=completion.finish_reason if completion else None,
+            cut=completion.cut if completion else False,
+            failures=(failure,) if failure else (),
+            metrics=figures | common,
+            added_ms=claim.added_ms,
+            ended_ms=claim.now_ms,
+        )
+
+    def _due(self, one: Asked) -> dict[str, Any]:
+        """When it should have been sent, and how much later it was; its latency from then on."""
+        if one.due_at is None:
+            return {}
+        wall, at = self._starts
+        scheduled = wall + timedelta(seconds=one.due_at - at)
+        timing = one.completion.timing if one.completion else None
+        sent_at = one.begun_at + ((timing.connect_ms or 0.0) / 1000 if timing else 0.0)
+        delay_s = max(0.0, sent_at - one.due_at)
+        found: dict[str, Any] = {"dispatch_delay_s": delay_s}
+        if timing and timing.e2e_s is not None:
+            found["e2e_scheduled_latency_s"] = delay_s + timing.e2e_s
+        return rounded(found) | {"scheduled_at": scheduled.isoformat(timespec="microseconds")}

@@ -1,0 +1,52 @@
+"""The cells of a benchmark as bundles, in the order they are done: on each host one behind the other, so that
+a model is loaded once. Of a sweep the next level when the one before it has ended. Pure."""
+
+from collections.abc import Sequence
+
+from tasks.bench.cell import GAIN, MOST_AT_ONCE, Load, prompts_of
+from tasks.work import Bundle, Manifest
+
+
+class Cells:
+    """Knows which bundles there are; `planned` are those of an earlier go at this run."""
+
+    def __init__(self, manifest: Manifest, planned: Sequence[Bundle] = ()) -> None:
+        assert manifest.bench
+        self._manifest, self._bench = manifest, manifest.bench
+        self.planned = list(planned)
+
+    def first(self) -> list[Bundle]:
+        """All that can be said at once and is not planned yet."""
+        count = len(self.planned)
+        every = [(stage, load) for stage in range(len(self._manifest.stages)) for load in self._bench.loads()]
+        return [self._add(stage, load) for stage, load in every[count:]]
+
+    def open_series(self, ended: Sequence[int]) -> dict[int, int]:
+        """Series whose sweep goes on (those `ended` do not): stage -> the number of the last level."""
+        last = {bundle.stage: number for number, bundle in enumerate(self.planned)}
+        return {stage: number for stage, number in last.items() if stage not in ended}
+
+    def before(self, number: int) -> int | None:
+        """The number of the level before this one, of the same series."""
+        stage = self.planned[number].stage
+        earlier = [n for n, bundle in enumerate(self.planned[:number]) if bundle.stage == stage]
+        return earlier[-1] if earlier else None
+
+    def following(self, number: int, rate: float | None, rate_before: float | None) -> list[Bundle]:
+        """The level after the one that gave `rate`, if twice as many at a time may still help; else none."""
+        bundle = self.planned[number]
+        many = 2 * (bundle.load.concurrency or MOST_AT_ONCE) if bundle.load else 0
+        if not rate or many > MOST_AT_ONCE or (rate_before and rate < GAIN * rate_before):
+            return []
+        return [self._add(bundle.stage, self._bench.at(many))]
+
+    def _add(self, index: int, load: Load) -> Bundle:
+        stage = self._manifest.stages[index]
+        hosts = [bundle.host for bundle in self.planned]
+        last = len(hosts) - 1 - hosts[::-1].index(stage.host) if stage.host in hosts else None
+        prompts = prompts_of(load, len(self._manifest.prompts))
+        bundle = Bundle(
+            None, None, stage.model, prompts, stage=index, host=stage.host, load=load, behind=last
+        )
+        self.planned.append(bundle)
+        return bundle

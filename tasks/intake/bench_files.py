@@ -1,0 +1,59 @@
+"""A benchmark's suite: models and prompts to measure with, and perhaps how (configs/suites/exo-lab.toml)."""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.errors import InputError
+from tasks.intake.names import printable
+from tasks.intake.prompt_files import faults, read_text
+from tasks.intake.prompts import Prompt, distinct
+
+FOLDERS = (Path("configs/suites"), Path(__file__).parents[2] / "configs" / "suites")
+
+
+class _PromptTable(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+    name: str = Field(min_length=1)
+    template: str = Field(min_length=1)
+
+
+class BenchSuite(BaseModel):
+    """What stands in the file; what the command line says goes before it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    description: str = ""
+    models: list[str] = []
+    prompt: list[_PromptTable] = Field(min_length=1)
+    concurrency: list[int] = []
+    requests: int | None = Field(default=None, ge=1)
+    warmup: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=1)
+    results: str | None = Field(default=None, pattern="^exo-lab$")  # also write benchmark_results.csv
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        return distinct(Prompt(entry.name, entry.template) for entry in self.prompt)
+
+
+def read_bench_suite(word: str, folders: Iterable[Path] = FOLDERS) -> BenchSuite:
+    """The suite in a file, or of that name in one of the folders. Raises InputError."""
+    path = _find(word, tuple(folders))
+    try:
+        return BenchSuite.model_validate(tomllib.loads(read_text(path)))
+    except tomllib.TOMLDecodeError as error:  # it says line and column
+        raise InputError(f"{printable(path)}: not TOML: {error}") from None
+    except ValidationError as error:
+        raise InputError(f"{printable(path)}: {'; '.join(faults(error))}") from None
+
+
+def _find(word: str, folders: tuple[Path, ...]) -> Path:
+    if word.endswith(".toml"):
+        return Path(word)
+    for folder in folders:
+        if (path := folder / f"{word}.toml").is_file():
+            return path
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    raise InputError(f"no suite {word!r}; there is {', '.join(known) or 'none'}, or name a .toml file")

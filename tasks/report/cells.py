@@ -1,0 +1,182 @@
+"""A benchmark cell by cell: what each measured, and what keeps its figures from being taken as they stand.
+The notes are the point: whatever is wrong with a cell is said beside it, never averaged away."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import median
+from typing import Any
+
+from tasks.bench.cell import LEAST_REQUESTS, knee
+from tasks.report.collect import Report
+from tasks.report.figures import SATURATED_PCT
+from tasks.report.metric import METRICS
+from tasks.report.rank import counted, rate_of
+from tasks.report.rows import of_report
+from tasks.report.sample import Request, gather
+from tasks.work import Bundle
+
+FEW = 10  # below, no rank
+LATE_S = 0.05  # of half the requests: arrivals no longer come as scheduled
+FIGURES = ("ttft_ms", "itl_ms", "output_tps")
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """One cell. `n` measured requests have ended, `ok` of them well; medians, rates; None: not known.
+    `done`: the share that had ended where the cell was interrupted; 1: all of it, 0: not begun."""
+
+    host: str
+    model: str
+    load_mode: str
+    concurrency: int | None
+    target_rps: float | None
+    n: int
+    ok: int
+    ttft_ms: float | None
+    itl_ms: float | None
+    output_tps: float | None
+    system_output_tps: float | None
+    rps: float | None
+    goodput_rps: float | None
+    error_rate: float | None
+    done: float
+    notes: tuple[str, ...]
+
+    @property
+    def load(self) -> str:
+        """`4 at a time`, `2 a second (poisson)`"""
+        if self.target_rps:
+            return f"{self.target_rps:g} a second ({self.load_mode})"
+        return f"{self.concurrency} at a time"
+
+
+def cell_rows(
+    report: Report,
+    limits: Mapping[str, float],
+    interrupted: Mapping[int, float],
+    slots: Mapping[str, int],
+) -> list[CellRow]:
+    """Every planned cell, in order. `interrupted`: the share done, by cell; `slots` of each host."""
+    bundles = dict(report.runs.bundles(report.manifest.run_id))
+    rows = {number: list(group) for number, group in groupby(_numbered(report), key=lambda one: one[0])}
+    return [
+        _cell(bundle, [row for _, row in rows.get(number, ())], limits, interrupted.get(number, 0.0), slots)
+        for number, bundle in bundles.items()
+    ]
+
+
+def knees(cells: Sequence[CellRow]) -> list[tuple[str, str, int | None]]:
+    """Of each host and model of a sweep: the concurrency that is enough; None: none was found."""
+    series: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for cell in cells:
+        level = (cell.concurrency or 0, cell.system_output_tps or 0.0)
+        series.setdefault((cell.host, cell.model), []).append(level)
+    return [(host, model, knee(levels)) for (host, model), levels in series.items()]
+
+
+def _numbered(report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
+    for _, row in of_report(report):
+        yield int(row["item_id"].rsplit("-", 2)[1]), row
+
+
+def _cell(
+    bundle: Bundle,
+    rows: Sequence[dict[str, Any]],
+    limits: Mapping[str, float],
+    done: float,
+    slots: Mapping[str, int],
+) -> CellRow:
+    load = bundle.load
+    assert load
+    measured = [row for row in rows if row["success"] is not None and row.get("phase") == "measure"]
+    requests = [one for sample in gather(("", row) for row in measured).samples for one in sample.requests]
+    ok = sum(bool(row["success"]) for row in measured)
+    medians = {name: _median(requests, name) for name in FIGURES}
+    return CellRow(
+        bundle.host or "",
+        bundle.model or "",
+        load.mode,
+        load.concurrency,
+        load.rate_rps,
+        len(measured),
+        ok,
+        **medians,
+        system_output_tps=rate_of(requests, METRICS["system_output_tps"], {}).value,
+        rps=rate_of(requests, METRICS["rps"], {}).value,
+        goodput_rps=rate_of(requests, METRICS["goodput_rps"], limits).value if limits else None,
+        error_rate=(len(measured) - ok) / len(measured) if measured else None,
+        done=1.0 if measured else done,
+        notes=tuple(_notes(bundle, rows, measured, requests, done, slots)),
+    )
+
+
+def _median(requests: Sequence[Request], name: str) -> float | None:
+    values = [one.value(name) for one in requests if not math.isnan(one.value(name))]
+    return median(values) if values else None
+
+
+def _notes(
+    bundle: Bundle,
+    rows: Sequence[dict[str, Any]],
+    measured: Sequence[dict[str, Any]],
+    requests: Sequence[Request],
+    done: float,
+    slots: Mapping[str, int],
+) -> Iterator[str]:
+    load = bundle.load
+    assert load
+    ended = [row for row in rows if row["success"] is not None]
+    if not ended:
+        yield f"interrupted at {100 * done:.0f} %" if done else "not measured yet"
+        return
+    yield from _failures(measured)
+    if measured and (before := [row for row in ended if row["phase"] != "measure" and not row["success"]]):
+        yield f"{len(before)} of its warm-up failed"
+    if 0 < len(requests) < FEW:
+        yield f"{len(requests)} answers, too few for a rank"
+    elif 0 < len(requests) < LEAST_REQUESTS:
+        yield f"{len(requests)} answers: a difference of 10 % may well be missed"
+    if empty := sum(row.get("completion_tokens") == 0 for row in measured if row["success"]):
+        yield f"{empty} answers without a token, set aside"
+    if cut := sum(bool(row.get("cut")) for row in measured):
+        yield f"{cut} cut at --max-tokens"
+    have = slots.get(bundle.host or "", 0)
+    if load.concurrency and have and load.concurrency > have:
+        yield f"the host has {have} slots: more wait in its engine"
+    yield from _schedule(load.rate_rps, measured, requests)
+    if not load.cache_bust:
+        yield "prompts repeat: the engine may have them in its cache"
+    busy = [row["cpu_client_pct"] for row in measured if row.get("cpu_client_pct") is not None]
+    if busy and median(busy) >= SATURATED_PCT:
+        yield f"the worker itself was busy ({median(busy):.0f} % of a core): times may be ours"
+
+
+def _failures(measured: Sequence[dict[str, Any]]) -> Iterator[str]:
+    kinds: dict[str, int] = {}
+    messages: dict[str, str] = {}
+    for row in measured:
+        if error := row.get("error"):
+            kinds[error["type"]] = kinds.get(error["type"], 0) + 1
+            messages.setdefault(error["type"], error["message"])
+    if kinds:
+        worst = max(kinds, key=lambda kind: kinds[kind])
+        said = f"{sum(kinds.values())} of {len(measured)} failed: {counted(kinds)}"
+        yield f"{said} ({messages[worst][:120]})"
+
+
+def _schedule(
+    rate_rps: float | None, measured: Sequence[dict[str, Any]], requests: Sequence[Request]
+) -> Iterator[str]:
+    if not rate_rps:
+        return
+    delays = [row["dispatch_delay_s"] for row in measured if row.get("dispatch_delay_s") is not None]
+    if delays and median(delays) > LATE_S:
+        yield f"requests left late, {max(delays):.1f} s at worst: the rate is beyond this host"
+    reached = rate_of(requests, METRICS["rps"], {}).value
+    waited = [float(row["e2e_scheduled_latency_s"]) for row in measured if row.get("e2e_scheduled_latency_s")]
+    third = len(waited) // 3
+    if third >= 3 and median(waited[-third:]) > 2 * median(waited[:third]) and reached:
+        done = f"{reached:.2f} of {rate_rps:g} a second"
+        yield f"latency grew while it ran, {done}: the rate is beyond this host"
