@@ -13,10 +13,12 @@ from cli.screen import echo
 if TYPE_CHECKING:
     from tasks.bench.submission import Submission
     from tasks.fleet import Fleet
+    from tasks.follow import View
     from tasks.report.cells import CellRow
     from tasks.report.collect import Report
     from tasks.report.rank import Ranking
     from tasks.session import Session
+    from tasks.work import Bundle
 
 HEAD = ("host", "model", "load", "n", "ok", "TTFT ms", "ITL ms", "tok/s", "tok/s in all", "1/s", "good 1/s")
 ROWS, SUMMARY, RANKING, CELLS, EXO_LAB = (
@@ -53,6 +55,25 @@ class Wanted:
 def outputs_in(folder: Path, *, exo_lab: bool) -> tuple[Path, ...]:
     names = (*ROWS, SUMMARY, RANKING, CELLS, *((EXO_LAB,) if exo_lab else ()))
     return tuple(folder / name for name in names)
+
+
+def how_far(on: "Session", view: "View") -> str:
+    """The cells at work, for the line that shows progress."""
+    from cli.progress import taker_of
+    from tasks.bench.progress import noted
+
+    run_id = view.status.run_id
+    numbers = noted(on.ledger, run_id)
+    bundles = on.runs.some_bundles(run_id, numbers) if numbers else {}
+    parts = [f"{place(bundle)} {100 * numbers[number]:.0f} %" for number, bundle in bundles.items()]
+    parts += [f"waiting for {taker_of(queue)}" for queue in view.waiting_for()]
+    parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
+    return " · ".join(parts)
+
+
+def place(bundle: "Bundle") -> str:
+    load = bundle.load
+    return f"{bundle.host}, {bundle.model}, {load.words}:" if load else ""
 
 
 def say_paused(on: "Session", run_id: str, wanted: Wanted) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -77,6 +77,7 @@ class Progress:
         self._task: Any = None
         self._next_line = 0.0
         self._said: set[str] = set()
+        self.says: Callable[[View], str] = describe
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not self._quiet and find_spec("rich"):
@@ -113,7 +114,7 @@ class Progress:
             self._draw(view)
         elif not self._quiet and (view.status.ended or time.monotonic() >= self._next_line):
             self._next_line = time.monotonic() + PLAIN_EVERY_S
-            rest = describe(view)
+            rest = self.says(view)
             echo(f"{counts(view)}{' · ' if rest else ''}{rest}", err=True)
 
     def _draw(self, view: "View") -> None:
@@ -126,7 +127,7 @@ class Progress:
             total=status.total or None,
             completed=status.finished,
             failed=failed,
-            rest=plain(describe(view)),
+            rest=plain(self.says(view)),
         )
 
 

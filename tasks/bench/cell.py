@@ -43,6 +43,13 @@ class Load:
         return self.aside + self.requests
 
     @property
+    def words(self) -> str:
+        """`4 at a time`, `2 a second (poisson)`"""
+        if self.rate_rps:
+            return f"{self.rate_rps:g} a second ({self.mode})"
+        return f"{self.concurrency} at a time"
+
+    @property
     def at_once(self) -> int:
         """The most requests under way."""
         return self.concurrency or MOST_AT_ONCE

@@ -43,13 +43,7 @@ class CellRow:
     error_rate: float | None
     done: float
     notes: tuple[str, ...]
-
-    @property
-    def load(self) -> str:
-        """`4 at a time`, `2 a second (poisson)`"""
-        if self.target_rps:
-            return f"{self.target_rps:g} a second ({self.load_mode})"
-        return f"{self.concurrency} at a time"
+    load: str  # in words
 
 
 def cell_rows(
@@ -109,6 +103,7 @@ def _cell(
         error_rate=(len(measured) - ok) / len(measured) if measured else None,
         done=1.0 if measured else done,
         notes=tuple(_notes(bundle, rows, measured, requests, done, slots)),
+        load=load.words,
     )
 
 
@@ -144,7 +139,7 @@ def _notes(
         yield f"{cut} cut at --max-tokens"
     have = slots.get(bundle.host or "", 0)
     if load.concurrency and have and load.concurrency > have:
-        yield f"the host has {have} slots: more wait in its engine"
+        yield f"llmq counts {have} slots there: what is more may have waited in the engine"
     yield from _schedule(load.rate_rps, measured, requests)
     if not load.cache_bust:
         yield "prompts repeat: the engine may have them in its cache"
