@@ -85,7 +85,9 @@ class Room:
     def simulator(self, name: str, wire: str, *, port: int = 0, **profile: Any) -> Simulator:
         file = self.folder / f"{name}.profile.toml"
         fields = {"wire": wire, "models": ["sim-8b"], "service_s": 0.2, "prefix_cache": False, **profile}
-        file.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in fields.items()))
+        file.write_text(
+            "\n".join(f"{key} = {json.dumps(value)}" for key, value in fields.items() if value is not None)
+        )
         log = f"{name}.log"
         command = [LLMQ, "simulate", "--profile", str(file), "--seed", "1", "--port", str(port)]
         child = self.start(*command, log=log)
