@@ -116,16 +116,16 @@ def test_arrivals_keep_their_schedule(room: Room) -> None:
 
 def test_a_cell_has_its_host_to_itself(room: Room) -> None:
     """Another run's answers, asked for at the same time, are from before or after it, and it is finished."""
-    sim = exact(room, "box", ttft_s=0.05, decode_tps=200.0)
+    sim = exact(room, "box", ttft_s=0.05, decode_tps=30.0)
     room.fleet({"box": sim}, box={"slots": 4})
     room.worker("box")
-    room.papers(30)
+    room.papers(40)
     submitted = room.llmq("submit", "papers", "-p", "Why?", "-p", "How?", "--max-tokens", "64", "--json")
     other = json.loads(submitted.stdout)["run_id"]
     wait_until(lambda: room.status(other)["successful"] >= 4, 20, "the other run is at work")
-    told = bench(room, "--requests", "20", "-o", "out")
+    told = bench(room, "--requests", "12", "-o", "out")
     wait_until(lambda: room.status(other)["state"] == "done", 60, "the other run ends")
-    assert cell_of(told, host="box")["ok"] == 20
+    assert cell_of(told, host="box")["ok"] == 12
     first_s, last_s = span(requests_of(room, "out"))
     figures = [row["metrics"] for row in room.results(other)]
     inside = [
@@ -133,20 +133,20 @@ def test_a_cell_has_its_host_to_itself(room: Room) -> None:
         for one in figures
         if instant_s(one["started_at"]) < last_s and instant_s(one["finished_at"]) > first_s
     ]
-    assert len(figures) == 60
+    assert len(figures) == 80
     assert inside == []
     before = sum(instant_s(one["finished_at"]) <= first_s for one in figures)
-    assert 0 < before < 60, "it began while the other run was at work"
+    assert 0 < before < 80, "it began while the other run was at work"
 
 
 def test_a_worker_that_is_killed_costs_a_cell_no_request(room: Room) -> None:
     """Another worker asks the cell again from its start: one go, whole, no row twice."""
     sim = exact(room, "box")
     room.fleet({"box": sim})
-    worker = room.worker("box", LLMQ_LEASE_S="3")
+    worker = room.worker("box", LLMQ_LEASE_S="10")
     log = "bench.log"
     command = (LLMQ, "bench", "--fleet", "fleet.toml", "--requests", "12", "-o", "out")
-    child = room.start(*command, log=log, LLMQ_LEASE_S="3")
+    child = room.start(*command, log=log, LLMQ_LEASE_S="10")
     wait_until(lambda: sim.calls()["started"] >= 6, 30, "the cell is at work")
     worker.kill()
     assert child.wait(timeout=90) == 0, room.said(log)
@@ -180,14 +180,10 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(room: Room) -> None:
 def test_what_is_wrong_with_a_cell_is_said(room: Room) -> None:
     """A model that a host does not have, a host that fails half its requests, too few answers: each beside
     its cell, the others measured as ever; and the exit code says so."""
-    good, bad = exact(room, "good"), exact(room, "bad", models=["sim-8b"])
-    room.simulator("other", "openai", models=["only-here"], service_s=0.1)
+    good, bad = exact(room, "good"), exact(room, "bad")
     room.fleet({"good": good, "bad": bad})
-    rest = ("--model", "sim-8b", "--requests", "10", "--warmup", "1")
-    worker = room.worker("bad")
-    bad.fault("500", 7)
-    told = bench(room, *rest, code=1)
-    assert worker.poll() is None
+    bad.fault("500", 6)
+    told = bench(room, "--requests", "10", "--warmup", "0", code=1)
     half = cell_of(told, host="bad")
     assert (half["n"], half["ok"]) == (10, 5)
     assert half["error_rate"] == 0.5
