@@ -119,7 +119,14 @@ class Carrier:
 
     def __post_init__(self) -> None:
         self._cells = CellCarrier(
-            self.live, self.ledger, self.commits, self.slots, self.stopping, self.settings, self._sign
+            self.live,
+            self.ledger,
+            self.commits,
+            self.slots,
+            self.meter,
+            self.stopping,
+            self.settings,
+            self._sign,
         )
 
     def carry(self, held: Held, seat: Seat) -> str:

@@ -29,6 +29,7 @@ from tasks.work import Failure, Manifest, Result, item_id
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines.dial import Call, clock
 from worker_agent.errors import LLMQError
+from worker_agent.meters.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class CellCarrier:
     ledger: Ledger
     commits: RecentCommits
     slots: Slots
+    meter: Meter
     stopping: Callable[[], bool]
     settings: Settings
     sign: Callable[[str], None]
@@ -144,6 +146,7 @@ class _Cell:
     _drive: Drive = field(init=False)
     _starts: tuple[datetime, float] = field(init=False)  # wall and monotonic clock at one moment
     _noted_at: float = 0.0
+    _used: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         live, settings = self.carrier.live, self.carrier.settings
@@ -160,7 +163,10 @@ class _Cell:
             asked = self._drive.run([0], 1, look=self._look)
             asked += self._drive.run(range(1, load.aside), load.at_once, look=self._look)
             if not (load.warmup and all(one.error for one in asked)) and not self._drive.stopped:
-                asked += self._measured()
+                with self.carrier.meter.during(self.model.local, shared=False) as used:
+                    asked += self._measured()
+                # The energy is the whole cell's: an equal part in each row would look certain.
+                self._used = {name: value for name, value in used.figures().items() if name != "energy_j"}
             return None if self._drive.stopped else asked
         finally:
             self.held.too_silent_s = None
@@ -238,6 +244,8 @@ class _Cell:
         if completion:
             figures = measures([completion], 0.0, self.model.window)
             del figures["queue_wait_s"]  # nobody waited for the queue
+        if completion and phase == MEASURE:
+            figures |= self._used
         if self.model.quantization:
             common["quantization"] = self.model.quantization
         return Result(

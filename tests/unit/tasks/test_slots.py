@@ -112,3 +112,40 @@ def test_who_lost_the_bundle_does_not_sit(stack: ExitStack) -> None:
     seat = stack.enter_context(claiming(slots)).get(timeout=2)
     assert seat
     assert not slots.sit(seat, lambda: True)
+
+
+def test_one_bundle_may_have_the_whole_host() -> None:
+    """It waits until nobody sits; from its wish on nobody else begins or claims, nor wants the same; when it
+    leaves, others do."""
+    slots = Slots(2, lambda: 2)
+    with ExitStack() as stack:
+        sitting, alone = Queue[Seat](), Queue[bool]()
+        first = stack.enter_context(slots.seat())
+        assert first
+        assert slots.sit(first, lambda: False)
+
+        def want() -> None:
+            with slots.seat() as seat:
+                assert seat
+                alone.put(slots.sit_alone(seat, lambda: False))
+                sitting.put(seat)
+                done.get()
+
+        done: Queue[None] = Queue()
+        thread = Thread(target=want, daemon=True)
+        thread.start()
+        with pytest.raises(Exception):  # noqa: B017, PT011 - queue.Empty
+            alone.get(timeout=SOON_S)
+        assert slots.reserved
+        other = Seat()
+        assert not slots.sit(other, lambda: False), "nobody else begins"
+        assert not slots.sit_alone(other, lambda: False), "nor wants the same"
+        slots.leave(first)
+        assert alone.get(timeout=5)
+        stack.close()
+        with claiming(slots) as seats:
+            assert empty(seats), "nobody claims while it is at work"
+            done.put(None)
+            thread.join(timeout=5)
+            assert not slots.reserved
+            assert seats.get(timeout=5)
