@@ -25,6 +25,10 @@ def retry(ledger: Ledger, run_id: str, error: str | None = None) -> Submitted:
     status = runs.status(run_id)
     if not status.ended:
         raise InputError(f"run {run_id} is {status.state}; wait for its end, or cancel it first")
+    if runs.manifest(run_id).bench:
+        raise InputError(
+            f"run {run_id} is a benchmark: a cell is measured whole; `llmq bench` measures it again"
+        )
     old = _Old(runs, run_id, error)
     if not any(entry.open for entry in old.entries(run_id)):
         of = f" with {error}" if error else ""

@@ -115,6 +115,7 @@ class Report:
             result = Result(own_id, "", 0, error=Failure("", "cancelled", "the run was cancelled"))
         content = result.content if result else None
         keyed = not bundle.error if bundle.parent is None else content is not None
+        keyed = keyed and not bundle.load  # what was sent had a mark before it: nobody else's answer
         return Row(
             own_id,
             bundle.file,
