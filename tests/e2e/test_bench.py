@@ -205,6 +205,25 @@ def test_what_is_wrong_with_a_cell_is_said(room: Room) -> None:
     assert (nobody.returncode, "there is good, two" in nobody.stderr) == (2, True), nobody.stderr
 
 
+def test_no_banner_and_no_empty_answer_counts(room: Room) -> None:
+    """A page instead of an answer, an end without a word, an engine that answers nobody: failures by name,
+    none of them a time; where the whole warm-up fails, nothing is measured."""
+    sims = {"page": exact(room, "page"), "mute": exact(room, "mute"), "never": exact(room, "never")}
+    room.fleet(dict(sims))
+    for name, fault, count in (("page", "html", 4), ("mute", "empty", 4), ("never", "500", 0)):
+        sims[name].fault(fault, count)
+    told = bench(room, "--requests", "12", "--warmup", "1", "-o", "out", "--host", "never", code=1)
+    nothing = cell_of(told, host="never")
+    assert (nothing["ok"], nothing["ttft_ms"], nothing["rps"]) == (0, None, None)
+    assert any("the whole warm-up failed" in note for note in nothing["notes"]), nothing
+    told = bench(room, "--requests", "12", "--warmup", "0", "--host", "page", "--host", "mute", code=1)
+    for name, kind in (("page", "bad_reply"), ("mute", "empty_answer")):
+        cell = cell_of(told, host=name)
+        assert (cell["n"], cell["ok"]) == (12, 9)
+        assert any(f"3 of 12 failed: 3 {kind}" in note for note in cell["notes"]), cell
+        assert near(cell["ttft_ms"], TTFT_MS), cell
+
+
 def test_a_known_difference_is_ranked_and_equals_tie(room: Room) -> None:
     """30 % apart: in this order; two equal ones share their rank."""
     rates = {"slow": 50.0, "fast": 65.0, "fast-too": 65.0}
