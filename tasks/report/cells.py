@@ -12,7 +12,8 @@ from tasks.bench.cell import LEAST_REQUESTS, knee
 from tasks.report.collect import Report
 from tasks.report.figures import SATURATED_PCT
 from tasks.report.metric import METRICS
-from tasks.report.rank import counted, rate_of
+from tasks.report.rank import counted
+from tasks.report.rate import rate_of
 from tasks.report.rows import of_report
 from tasks.report.sample import Request, gather
 from tasks.work import Bundle
