@@ -6,10 +6,9 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from tasks.report.sample import Row
+from tasks.report.sample import Row, figure, instant_s
 
 REASONS = 400  # different failures that are kept apart
 FILES = 4  # named of each
@@ -116,21 +115,21 @@ class Account:
         name = str(row.get("prompt_name") or row.get("prompt_id") or "prompt")
         self.prompts.setdefault(name, row.get("prompt_sha256"))
         if not self.params:
-            self.params = dict(row.get("params") or {})
+            params = row.get("params")
+            self.params = params if isinstance(params, dict) else {}
         self.llmq = self.llmq or row.get("llmq_version")
-        if (concurrency := row.get("concurrency")) is not None:
-            self.concurrencies.add(int(concurrency))
+        if isinstance(concurrency := row.get("concurrency"), int):
+            self.concurrencies.add(concurrency)
 
     def _take_item(self, row: Row) -> None:
         model = row.get("model")
         if model:
             self.models[str(model)] += 1
         item_id = str(row.get("item_id") or len(self.items))
-        took_s = row.get("e2e_latency_s")
         self.items[item_id] = Item(
             "@".join(str(part) for part in (model, row.get("host")) if part) or "unknown",
             row.get("parent"),
-            math.nan if took_s is None or row.get("reused_from") else float(took_s),
+            math.nan if row.get("reused_from") else figure(row, "e2e_latency_s"),
             row.get("success"),
             row.get("pair_id"),
         )
@@ -163,28 +162,20 @@ class Account:
             model = (str(row.get("model") or "unknown"), row.get("model_digest"))
             seen.models[model] = seen.models.get(model, 0) + 1
             seen.answered += 1
-            seen.tokens += float(row.get("completion_tokens") or 0)
+            tokens = figure(row, "completion_tokens")
+            seen.tokens += 0.0 if math.isnan(tokens) else tokens
         elif not tries:
             seen.tries[str((row.get("error") or {}).get("type") or "error")] += 1
         self._take_time(row, seen, success=success)
 
     def _take_time(self, row: Row, seen: Seen, *, success: bool) -> None:
-        begin_s, took_s = _instant_s(row.get("started_at")), row.get("stream_end_s")
-        took_s = row.get("e2e_latency_s") if took_s is None else took_s
-        end_s = begin_s + float(took_s) if took_s is not None else math.nan
+        begin_s, took_s = instant_s(row.get("started_at")), figure(row, "stream_end_s")
+        end_s = begin_s + (figure(row, "e2e_latency_s") if math.isnan(took_s) else took_s)
         if not success:
-            ended_ms = row.get("ended_ms")
-            end_s = ended_ms / 1000 if ended_ms is not None else math.nan
+            end_s = figure(row, "ended_ms") / 1000
         if math.isnan(end_s):
             self.untimed += 1
             return
         seen.begin_s.append(begin_s if success else end_s)
         seen.end_s.append(end_s)
         seen.outcome.append(FAILED if not success else CUT if row.get("cut") else ANSWERED)
-
-
-def _instant_s(text: Any) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (TypeError, ValueError):
-        return math.nan

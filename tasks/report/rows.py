@@ -65,6 +65,9 @@ def read_file(path: Path) -> Source:
             f"{path}: holds no results with their papers, as `llmq results RUN -o results.csv` writes them "
             "(requests.csv names none)"
         )
+    for row in rows:
+        if isinstance(row.get("error"), str):  # as distributed-llm-mac writes them
+            row["error"] = {"type": "error", "message": row["error"]}
     ids = {str(row.get("item_id") or "").rsplit("-", 2)[0] for row in rows}
     return Source(head.get("run_id") or (ids.pop() if len(ids) == 1 else "") or path.name, head, rows)
 

@@ -199,17 +199,17 @@ def _no_measurement(row: Row) -> str | None:
 
 
 def _request(run: str, row: Row) -> Request:
-    values = array("d", [_number(row, metric.name) for metric in VALUES])
-    tokens, energy_j = _number(row, "completion_tokens"), _number(row, "energy_j")
+    values = array("d", [figure(row, metric.name) for metric in VALUES])
+    tokens, energy_j = figure(row, "completion_tokens"), figure(row, "energy_j")
     values[PLACE["energy_j_per_token"]] = energy_j / tokens if tokens else math.nan
     if math.isnan(values[PLACE["server_prefill_tps"]]) and row.get("engine") != "ollama":
         # Ollama leaves cached tokens out of the time and not out of the count.
         values[PLACE["server_prefill_tps"]] = _rate(row, "prompt_tokens", "server_prompt_eval_s")
     if math.isnan(values[PLACE["server_decode_tps"]]):
         values[PLACE["server_decode_tps"]] = _rate(row, "completion_tokens", "server_eval_s")
-    started_s = _instant_s(row.get("started_at"))
-    took_s = _number(row, "stream_end_s")
-    took_s = _number(row, "e2e_latency_s") if math.isnan(took_s) else took_s
+    started_s = instant_s(row.get("started_at"))
+    took_s = figure(row, "stream_end_s")
+    took_s = figure(row, "e2e_latency_s") if math.isnan(took_s) else took_s
     paper = row.get("paper_id") or row.get("file")
     return Request(
         run=run,
@@ -219,7 +219,7 @@ def _request(run: str, row: Row) -> Request:
         started_s=started_s,
         finished_s=started_s + took_s,
         tokens=tokens,
-        prompt_tokens=_number(row, "prompt_tokens"),
+        prompt_tokens=figure(row, "prompt_tokens"),
         counted=row.get("token_count_source") not in UNCOUNTED,
         values=values,
         sources=(row.get("mem_source"), row.get("energy_source")),
@@ -259,7 +259,8 @@ def _with_strays(found: dict[Cell, Sample]) -> list[Sample]:
     return [found[cell] for cell in sorted(found, key=lambda cell: cell.name)]
 
 
-def _number(row: Row, name: str) -> float:
+def figure(row: Row, name: str) -> float:
+    """NaN where it is unknown, or no number."""
     value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return math.nan
@@ -267,11 +268,12 @@ def _number(row: Row, name: str) -> float:
 
 
 def _rate(row: Row, count: str, seconds: str) -> float:
-    took_s = _number(row, seconds)
-    return _number(row, count) / took_s if took_s > 0 else math.nan
+    took_s = figure(row, seconds)
+    return figure(row, count) / took_s if took_s > 0 else math.nan
 
 
-def _instant_s(text: Any) -> float:
+def instant_s(text: Any) -> float:
+    """Seconds since 1970 of an ISO moment, NaN where it is none."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError):

@@ -51,8 +51,9 @@ def beside(path: Path, run: str) -> dict[str, Any]:
     """The run.json in the folder of a results file, if it is of that run; else nothing."""
     try:
         document = json.loads((path.parent / SIDECAR).read_text(encoding="utf-8"))
-        return dict(document) if document["run_id"] == run else {}
-    except (OSError, ValueError, TypeError, KeyError):
+        whole = all("id" in host and host.keys() for host in document["hosts"]) and document["config"].keys()
+        return dict(document) if whole and document["run_id"] == run else {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 

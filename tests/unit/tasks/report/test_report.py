@@ -22,6 +22,7 @@ from tasks.report.page import check_page, page, write_report
 from tasks.report.rank import rankings
 from tasks.report.rows import Source, read_file
 from tasks.report.sample import gather
+from tasks.report.sidecars import beside
 from tasks.report.told import tell
 from tasks.report.wording import number
 
@@ -306,3 +307,41 @@ def test_results_files_are_read_without_their_texts(tmp_path: Path) -> None:
         "ttft_ms": 5.0,
     }
     assert rows[1] == {"success": None}
+
+
+def test_results_of_another_program_have_a_page(tmp_path: Path) -> None:
+    """distributed-llm-mac's: an error is a text there, and figures may be anything."""
+    odd = {"ttft_ms": "soon", "concurrency": "many", "started_at": 5, "params": [], "ended_ms": "x"}
+    rows = [
+        {"file": "a.pdf", "success": False, "error": "boom"} | odd,
+        {"file": "b.pdf", "success": True} | odd,
+    ]
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"results": rows}))
+    shown = text_of(page(tell(read_file(path))))
+    assert "1 of 2 items answered" in shown
+    assert "boom" in shown
+
+
+def test_pairs_and_levels_are_drawn() -> None:
+    """A heat map of who wrote and who summarized, failed ones counted; lines over the levels of concurrency."""
+    first = answers("a", n=2, stage="generate")
+    second = [
+        row | {"item_id": f"s{k}", "parent": first[k]["item_id"]} for k, row in enumerate(answers("b", n=2))
+    ]
+    upstream = failed("upstream_failed", parent=first[0]["item_id"], host=None)
+    told = tell(source(first, second, [upstream]))
+    assert told.pairs[("m@a", "m@b")].median_s == pytest.approx(1.0)
+    assert sum(pair.failed for pair in told.pairs.values()) == 1
+    assert "1 s" in text_of(page(told))
+    levels = page(tell(source(answers("a", concurrency=1), answers("a", concurrency=4))))
+    assert "Throughput against concurrency" in levels
+    assert 'class="link"' in levels
+
+
+@pytest.mark.parametrize("hosts", [["x"], [{}], None, 5, [{"id": "a"}]])
+def test_a_run_json_that_is_none_is_left_alone(tmp_path: Path, hosts: Any) -> None:
+    """Only one of that run, in its form, is believed."""
+    (tmp_path / "run.json").write_text(json.dumps({"run_id": "r", "hosts": hosts, "config": {"models": []}}))
+    assert bool(beside(tmp_path / "results.json", "r")) is (hosts == [{"id": "a"}])
+    assert beside(tmp_path / "results.json", "another") == {}
