@@ -324,7 +324,7 @@ def test_results_of_another_program_have_a_page(tmp_path: Path) -> None:
 
 
 def test_pairs_and_levels_are_drawn() -> None:
-    """A heat map of who wrote and who summarized, failed ones counted; lines over the levels of concurrency."""
+    """A heat map of who wrote and who summarized, failed ones counted; lines over levels of concurrency."""
     first = answers("a", n=2, stage="generate")
     second = [
         row | {"item_id": f"s{k}", "parent": first[k]["item_id"]} for k, row in enumerate(answers("b", n=2))
