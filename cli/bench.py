@@ -102,6 +102,7 @@ def bench(
     _check_extras()
     if folder:
         check_outputs(outputs_in(folder, exo_lab=False))
+        _say_without_charts()
     settings = read_settings({"fleet": fleet})
     wanted = Wanted(folder, limits, as_json)
     ctx.exit(_bench(settings, wanted, fleet, simulate=simulate, fresh=fresh, **asked))
@@ -113,6 +114,14 @@ def _check_extras() -> None:
 
     if not find_spec("numpy"):
         raise ConfigError("`llmq bench` computes intervals with numpy: pip install 'llmq-fleet[master]'")
+
+
+def _say_without_charts() -> None:
+    from cli.screen import echo
+    from tasks.report import charts
+
+    if not charts.available():
+        echo("without charts: these need matplotlib (pip install 'llmq-fleet[bench]')", err=True)
 
 
 def _bench(

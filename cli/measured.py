@@ -159,7 +159,20 @@ def _write(
     if wanted.exo_lab:
         fill: Callable[[Any], None] = lambda out: write_exo_lab((row for _, row in of_report(made)), out)  # noqa: E731
         write_text(wanted.folder / EXO_LAB, fill)
+    _draw(made, wanted.folder)
     return list(outputs_in(wanted.folder, exo_lab=wanted.exo_lab))
+
+
+def _draw(made: "Report", folder: Path) -> None:
+    """The page, and the charts where the extra `bench` is installed."""
+    from tasks.report import charts
+    from tasks.report.page import write_report
+    from tasks.report.rows import source_of
+
+    source = source_of(made)
+    write_report(source, folder / "report.html")
+    if charts.available():
+        charts.draw(source, folder)
 
 
 def _write_cells(cells: "list[CellRow]", out: Any) -> None:
