@@ -5,9 +5,10 @@
 Eight papers of about 3,000 tokens x 5 prompts go through the whole pipeline (submit, a worker, the engine)
 to a llama.cpp server with a small model of random weights, one slot of one thread, and no cache but the
 slot's own; answers have 16 tokens. That is the setting of the study which had 79.4 % and 3.8 times. Then the
-same papers and prompts go to it one by one with the instruction first, as most tools ask them. Tokens are counted from the results and by the server's own /metrics. `at best` is what a slot
-that is asked everything in order has in common from each request to the next, by the server's own
-tokenizer: no other order gets more. Reading and writing are the server's own seconds, summed over slots.
+same papers and prompts go to it one by one with the instruction first, as most tools ask them. Tokens are
+counted from the results and by the server's own /metrics. `at best` is what a slot that is asked everything
+in order has in common from each request to the next, by the server's own tokenizer: no other order gets
+more. Reading and writing are the server's own seconds, summed over slots.
 Bounds: 79 % of all prompt tokens; the instruction first takes 3.5 times as long as one run of llmq, first
 request sent to last result committed. How much that can be depends on the share of writing, hence on
 `--max-tokens`.

@@ -147,8 +147,8 @@ def _write(
     if not wanted.folder:
         return []
     from tasks.report.exo_lab import write_exo_lab
+    from tasks.report.ranking_files import write_ranking, write_summary, write_text
     from tasks.report.rows import of_report
-    from tasks.report.sidecars import write_ranking, write_summary, write_text
     from tasks.report.write import write
 
     for name in ROWS:

@@ -67,7 +67,7 @@ def rank(
     llmq rank results.json --per model -o summary.csv -o ranking.json
     llmq rank --history --since 30d --by tps
     """
-    from tasks.report.sidecars import check_sidecars, write_ranking, write_summary
+    from tasks.report.ranking_files import check_sidecars, write_ranking, write_summary
 
     if (from_history and runs) or (since and not from_history):
         raise click.UsageError("--history takes all filed runs: name runs, or --history with --since")

@@ -34,7 +34,7 @@ def report(run: str, output: Path | None, png: Path | None, as_json: bool) -> No
     from cli.rank import sources
     from tasks.report import charts
     from tasks.report.page import check_page, write_report
-    from tasks.report.sidecars import beside
+    from tasks.report.ranking_files import beside
 
     if output:
         check_page(output)
