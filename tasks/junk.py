@@ -149,7 +149,7 @@ def _check_protocol(message: dict[str, Any]) -> None:
         task, protocol = message["headers"]["task"], message["body"][1]["protocol"]
     except (TypeError, LookupError):
         return
-    if task == TASK and isinstance(protocol, int) and protocol != PROTOCOL:
+    if task == TASK and type(protocol) is int and protocol != PROTOCOL:  # True is none
         raise ProtocolMismatch(
             f"a message of protocol {protocol}, and this worker speaks {PROTOCOL}: run the same llmq on all "
             "machines"
