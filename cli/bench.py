@@ -64,7 +64,14 @@ def _counts(ctx: click.Context, option: click.Parameter, text: str | None) -> tu
 @click.option("--shared", is_flag=True, help="Measure although the host does other work.")
 @click.option("--name", help="A name to find the run by.")
 @click.option("--fresh", is_flag=True, help="Start anew even if the same benchmark is open.")
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write rows, cells, summary, ranking, run.json, the report's page and charts here.",
+)
 @json_option
 @simulate_option
 @click.pass_context
