@@ -169,11 +169,12 @@ def _bench(
     most = max_tokens or (read.max_tokens if read else None) or 128
     wanted.exo_lab = bool(read and read.results)
     given = [warmup, read.warmup if read else None, 3]
-    with fleet_hosts(settings, fleet, simulate=simulate) as every:
+    named = tuple(dict.fromkeys(models)) or tuple(read.models if read else ())
+    with fleet_hosts(settings, fleet, simulate=simulate, models=named) as every:
         chosen = chosen_hosts(every, hosts)
         bench = Bench(
             hosts=tuple(host.id for host in chosen),
-            models=tuple(dict.fromkeys(models)) or tuple(read.models if read else ()),
+            models=named,
             concurrency=concurrency or tuple(read.concurrency if read else ()) or (1,),
             rates=rates,
             arrivals=arrivals,

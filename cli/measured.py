@@ -2,13 +2,14 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.columns import number, table
 from cli.screen import echo
+from tasks.report.wording import some
 
 if TYPE_CHECKING:
     from tasks.bench.submission import Submission
@@ -191,11 +192,19 @@ def _print_cells(cells: "list[CellRow]", wanted: Wanted) -> None:
         return
     for line in table([(*HEAD, "failed"), *(_line(cell) for cell in cells)], left=3):
         echo(line)
+    for note in (*_cell_notes(cells), *_down(wanted)):
+        echo(f"  - {note}")
+
+
+def _cell_notes(cells: "list[CellRow]") -> Iterator[str]:
+    """What is said of several cells is said once."""
+    of: dict[str, list[str]] = {}
     for cell in cells:
         for note in cell.notes:
-            echo(f"  - {cell.host} · {cell.model} · {cell.load}: {note}")
-    for note in _down(wanted):
-        echo(f"  - {note}")
+            of.setdefault(note, []).append(f"{cell.host} · {cell.model} · {cell.load}")
+    for note, places in of.items():
+        who = "all cells" if len(places) == len(cells) > 1 else some(places)
+        yield f"{who}: {note}"
 
 
 def _line(cell: "CellRow") -> tuple[str, ...]:

@@ -180,10 +180,12 @@ def _why_nothing(gathered: Any) -> str:
 
 
 def print_rankings(shown: "Sequence[Ranking]", notes: Iterable[str]) -> None:
+    from tasks.report.rank import without_rank
+
     for ranking in shown:
         metric = ranking.metric
-        apart = f", {ranking.apart}" if ranking.apart else ""
-        echo(f"{metric.title}{apart} ({metric.unit}, {metric.direction} is better)")
+        said = ", ".join(part for part in (metric.title, ranking.apart, ranking.terms) if part)
+        echo(f"{said} ({metric.unit}, {metric.direction} is better)")
         shared = Counter(entry.rank for entry in ranking.entries)
         value = "rate" if metric.per_second else "median"
         lines = table(
@@ -191,7 +193,7 @@ def print_rankings(shown: "Sequence[Ranking]", notes: Iterable[str]) -> None:
         )
         for line in lines:
             echo(f"  {line}")
-        for note in (*(_unranked(entry) for entry in ranking.entries if entry.reason), *ranking.notes):
+        for note in (*without_rank(ranking, lambda entry: entry.cell.who), *ranking.notes):
             echo(f"  - {note}")
         echo()
     for note in notes:
@@ -205,20 +207,13 @@ def _cells(entry: "Entry", shared: "Counter[int | None]") -> tuple[str, ...]:
     failed = sum(entry.failed.values())
     return (
         place,
-        entry.cell.name,
+        entry.cell.who,
         str(entry.n),
         number(entry.value),
         f"{number(interval.low)} to {number(interval.high)}" if interval else "",
         *(number(value) for value in tail),
         f"{failed} ({100 * (entry.error_rate or 0):.1f} %)" if failed else "",
     )
-
-
-def _unranked(entry: "Entry") -> str:
-    from tasks.report.rank import counted
-
-    failed = f" (failed: {counted(entry.failed)})" if entry.failed and not entry.n else ""
-    return f"{entry.cell.name} has no rank: {entry.reason}{failed}"
 
 
 COMMANDS = (rank,)

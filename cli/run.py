@@ -1,7 +1,7 @@
 """`llmq run`: everything on this machine, from papers to results."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,8 @@ def run_here(
     as_json: bool,
 ) -> int:
     """A run with a worker for each host, from its start to its results. Returns the exit code."""
-    with fleet_hosts(settings, fleet, simulate=simulate) as hosts:
+    models = asked.manifest.models_asked
+    with fleet_hosts(settings, fleet, simulate=simulate, models=models) as hosts:
         if dry_run:
             from cli.forecast import say_forecast
             from tasks.forecast import able_of_fleet
@@ -85,9 +86,10 @@ def run_here(
 
 @contextmanager
 def fleet_hosts(
-    settings: "Settings", fleet: Path | None, *, simulate: bool | str
+    settings: "Settings", fleet: Path | None, *, simulate: bool | str, models: Sequence[str] = ()
 ) -> "Iterator[tuple[Host, ...]]":
-    """The hosts of the run. Raises ConfigError where there is none."""
+    """The hosts of the run. Simulated ones serve the `models` that it names, unless a profile says what they
+    serve. Raises ConfigError where there is none."""
     from tasks.children import simulated, simulators
     from tasks.fleet import hosts_of
     from tasks.settings import find_fleet
@@ -98,7 +100,7 @@ def fleet_hosts(
         if isinstance(simulate, str):
             hosts = stack.enter_context(simulators(load_machines(simulate, seed=1)))
         elif simulate:
-            hosts = stack.enter_context(simulated())
+            hosts = stack.enter_context(simulated(models=models))
         else:
             hosts = hosts_of(find_fleet(settings, fleet))
         if not hosts:

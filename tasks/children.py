@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ from tasks.settings import Settings
 from worker_agent.config import Host
 from worker_agent.errors import ConfigError
 from worker_agent.simulator.fleet import Simulated
-from worker_agent.simulator.profile import load_profile
+from worker_agent.simulator.profile import Profile, load_profile
 
 DEMO_PROFILES = ("demo-gpu", "demo-studio", "demo-laptop")
 DOWN_S = 10.0
@@ -59,14 +59,21 @@ class WorkerChild:
 
 
 @contextmanager
-def simulated(seed: int = 1, profiles: Sequence[str] = DEMO_PROFILES) -> Iterator[tuple[Host, ...]]:
-    """Simulated engines on this machine, for as long as the block runs."""
+def simulated(
+    seed: int = 1, profiles: Sequence[str] = DEMO_PROFILES, models: Sequence[str] = ()
+) -> Iterator[tuple[Host, ...]]:
+    """Simulated engines on this machine, for as long as the block runs. `models`: what each of them serves,
+    instead of what its profile says."""
     machines = [
-        Simulated(name.replace("demo-", "simulated-"), load_profile(name), seed + n)
+        Simulated(name.replace("demo-", "simulated-"), _serving(load_profile(name), models), seed + n)
         for n, name in enumerate(profiles)
     ]
     with simulators(machines) as hosts:
         yield hosts
+
+
+def _serving(profile: Profile, models: Sequence[str]) -> Profile:
+    return replace(profile, models=tuple(dict.fromkeys(models))) if models else profile
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class Fleet:
         """Raises InputError for a model that no host of the fleet serves, with what there is."""
         served = {model.name for record in self.records for model in record.models}
         served |= {name.fleet for host in self.hosts if host.id in self.down for name in host.models}
-        unknown = [model for model in models if model not in served]
+        unknown = dict.fromkeys(model for model in models if model not in served)
         if unknown:
             raise InputError(
                 f"no host serves {', '.join(unknown)}; there is {', '.join(sorted(served)) or 'no model'}"

@@ -100,6 +100,11 @@ class Manifest:
         return self.stages or tuple(Stage(model=model) for model in self.models or (None,))
 
     @property
+    def models_asked(self) -> tuple[str, ...]:
+        """Every model that a stage names, once."""
+        return tuple(dict.fromkeys(stage.model for stage in self.all_stages if stage.model))
+
+    @property
     def first_models(self) -> tuple[str, ...]:
         """Which models the first stages name."""
         return tuple(stage.model for stage in self.all_stages if stage.model and stage.after is None)

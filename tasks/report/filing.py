@@ -11,7 +11,7 @@ from tasks.report.history import Filter, History, history
 from tasks.report.metric import METRICS
 from tasks.report.rank import Entry, Ranking, in_order, summary_rows
 from tasks.report.rows import Source, source_of
-from tasks.report.sample import Cell, gather
+from tasks.report.sample import FIRST, Cell, gather
 from tasks.report.stats import LEAST_N, of_mean
 from tasks.settings import Settings
 
@@ -55,19 +55,23 @@ def rankings_of_runs(kept: History, metric_name: str, wanted: Filter) -> list[Ra
     """The cells of many runs, each run one value (its median, or rate): Student's t between runs."""
     metric = METRICS[metric_name]
     figures = [row for row in kept.figures(wanted, [metric.name]) if row["n"] >= LEAST_N]
-    groups = sorted({str(row["apart"]) for row in figures}, key=lambda group: (group != "first", group))
+    groups: dict[tuple[bool, str, int], list[dict[str, Any]]] = {}
+    for row in figures:
+        apart = str(row["apart"])
+        groups.setdefault((apart != FIRST, apart, row["concurrency"] or 0), []).append(row)
     return [
         Ranking(
             metric,
-            group or None,
-            in_order(_entries([row for row in figures if row["apart"] == group]), metric),
+            apart or None,
+            Cell(concurrency=concurrency).terms,
+            in_order(_entries(rows), metric),
             same_questions=False,
             notes=(
                 "each run counts as one value (its median); the interval is Student's t between runs",
                 "whether they asked the same is not known",
             ),
         )
-        for group in groups
+        for (_, apart, concurrency), rows in sorted(groups.items(), key=lambda group: group[0])
     ]
 
 

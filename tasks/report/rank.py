@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
 from tasks.report.rate import Limits, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
+from tasks.report.wording import some
 
 SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps")
 
@@ -43,11 +44,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Entries of one metric that may be ranked against each other, best first; `apart`: what they have in
-    common that others have not. `same_questions`: all of them answered the same."""
+    """Entries of one metric that may be ranked against each other, best first; `apart`, `terms`: what they
+    have in common that others have not. `same_questions`: all of them answered the same."""
 
     metric: Metric
     apart: str | None
+    terms: str
     entries: tuple[Entry, ...]
     same_questions: bool
     notes: tuple[str, ...]
@@ -62,12 +64,22 @@ def resolve(word: str, samples: Sequence[Sample]) -> Metric:
 
 
 def rankings(samples: Sequence[Sample], metric: Metric, limits: Limits | None = None) -> list[Ranking]:
-    """One ranking for each group that is kept apart; none where nobody has the figure."""
+    """One ranking for each group that is kept apart, under each terms; none where nobody has the figure."""
     if metric.per_second == "good" and not limits:
         raise InputError("goodput counts answers within limits; say which: --slo ttft=500ms,e2e=10s")
     groups = sorted({r.apart(metric.apart) or "" for s in samples for r in s.requests}, key=_first_first)
-    made = (_ranking(samples, metric, group or None, limits or {}) for group in groups)
+    made = (
+        _ranking(like, metric, group or None, limits or {}) for like in by_terms(samples) for group in groups
+    )
     return [ranking for ranking in made if any(entry.n for entry in ranking.entries)]
+
+
+def by_terms(samples: Iterable[Sample]) -> list[list[Sample]]:
+    """Those that were asked under like terms together, the lightest load first."""
+    found: dict[tuple[float, float], list[Sample]] = {}
+    for sample in samples:
+        found.setdefault((sample.cell.rate_rps or 0, sample.cell.concurrency or 0), []).append(sample)
+    return [found[terms] for terms in sorted(found)]
 
 
 def summary_rows(samples: Sequence[Sample], limits: Limits | None = None) -> list[dict[str, Any]]:
@@ -123,6 +135,7 @@ def ranking_object(ranking: Ranking) -> dict[str, Any]:
         "unit": metric.unit,
         "direction": metric.direction,
         "apart": ranking.apart,
+        "terms": ranking.terms,
         "same_questions": ranking.same_questions,
         "notes": list(ranking.notes),
         "entries": [
@@ -150,6 +163,20 @@ def remarks(gathered: Gathered, *, open_runs: Iterable[str] = ()) -> list[str]:
     if cut := [f"{sample.cell.name} {sample.cut}" for sample in gathered.samples if sample.cut]:
         said.append(f"cut at --max-tokens, and counted as they are: {', '.join(cut)}")
     return said
+
+
+def without_rank(ranking: Ranking, name_of: Callable[[Entry], str]) -> Iterator[str]:
+    """Who has no rank, and why, those of one reason together."""
+    names: dict[str, list[str]] = {}
+    for entry in ranking.entries:
+        if entry.reason:
+            failed = f" (failed: {counted(entry.failed)})" if entry.failed and not entry.n else ""
+            names.setdefault(f"{entry.reason}{failed}", []).append(name_of(entry))
+    for reason, without in names.items():
+        if len(without) == len(ranking.entries) > 1:
+            yield f"none of them has a rank: {reason}"
+        else:
+            yield f"{some(without)} {'has' if len(without) == 1 else 'have'} no rank: {reason}"
 
 
 def counted(reasons: Mapping[str, int]) -> str:
@@ -194,7 +221,8 @@ def _ranking(samples: Sequence[Sample], metric: Metric, group: str | None, limit
     if metric.apart == "prompt" and not same:
         fair = Fair(metric, {sample.cell: usable_of(requests, metric) for sample, requests in kept})
     entries = in_order(made, metric, fair)
-    return Ranking(metric, group, entries, same, tuple(_notes(metric, group, entries, samples, same=same)))
+    notes = tuple(_notes(metric, group, entries, samples, same=same))
+    return Ranking(metric, group, samples[0].cell.terms, entries, same, notes)
 
 
 def _entry(

@@ -35,11 +35,29 @@ class Cell:
     @property
     def name(self) -> str:
         """`mac-1 · sim-8b · 4 at a time`"""
-        parts = [self.pair or self.host, None if self.pair else self.model]
-        parts += [f"{self.concurrency} at a time"] if self.concurrency else []
-        parts += [f"{self.rate_rps:g} a second"] if self.rate_rps else []
-        parts += ["simulated"] if self.simulated else []
-        return " · ".join(part for part in parts if part) or "all"
+        return (
+            _joined(self.pair or self.host, None if self.pair else self.model, self.terms, self._kind)
+            or "all"
+        )
+
+    @property
+    def who(self) -> str:
+        """The name without the terms: `mac-1 · sim-8b`."""
+        return replace(self, concurrency=None, rate_rps=None).name
+
+    @property
+    def terms(self) -> str:
+        """How a benchmark asked, `4 at a time`; nothing elsewhere. Only like terms are ranked together."""
+        load = f"{self.concurrency} at a time" if self.concurrency else ""
+        return _joined(load, f"{self.rate_rps:g} a second" if self.rate_rps else "")
+
+    @property
+    def _kind(self) -> str:
+        return "simulated" if self.simulated else ""
+
+
+def _joined(*parts: str | None) -> str:
+    return " · ".join(part for part in parts if part)
 
 
 @dataclass(slots=True)

@@ -292,6 +292,21 @@ def test_what_cannot_be_asked_is_said(room: Room, words: tuple[str, ...], said: 
     assert "Traceback" not in done.stderr
 
 
+def test_simulated_engines_serve_what_is_asked(room: Room) -> None:
+    """`--simulate` tries a suite of models that nobody here has; a profile serves what it says."""
+    suite = '[[prompt]]\nname = "why"\ntemplate = "Why?"\n'
+    (room.folder / "suite.toml").write_text(
+        'generate = ["one:1b"]\nsummarize = ["two:1b", "three:1b"]\n' + suite
+    )
+    ran = room.llmq("matrix", "suite.toml", "--simulate", "-o", "out.json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    rows = document(room)["results"]
+    assert {row["response"]["model"] for row in rows if row["simulated"]} == {"one:1b", "two:1b", "three:1b"}
+    refused = room.llmq("matrix", "suite.toml", "--profile", "laptop", "-o", "out.json")
+    assert refused.returncode == 2
+    assert "no host serves one:1b, two:1b, three:1b; there is " in refused.stderr
+
+
 def test_a_matrix_is_one_run(room: Room) -> None:
     """Two generators, two summarizers, two prompts, twice: what a generator wrote is written once and read by
     both; eight chains a repeat, a row each in the 22 columns of the P2P framework. `rm` leaves nothing."""

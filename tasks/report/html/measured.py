@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from tasks.report.boxes import Box, box
 from tasks.report.html import strips
@@ -14,7 +13,7 @@ from tasks.report.html.markup import Child, Markup, joined, tag
 from tasks.report.html.scatter import Point, scatter
 from tasks.report.html.tables import table
 from tasks.report.metric import METRICS, Metric
-from tasks.report.rank import Entry, Ranking, counted, rankings
+from tasks.report.rank import Entry, Ranking, by_terms, rankings, without_rank
 from tasks.report.sample import CACHED, FIRST, Cell, Sample
 from tasks.report.stats import quantile
 from tasks.report.told import Told
@@ -51,8 +50,9 @@ def _box_plots(told: Told) -> Iterator[Markup]:
     for name in BOXED:
         metric = METRICS[name]
         for apart in (FIRST, CACHED) if metric.apart == "prompt" else (None,):
-            if figure := _boxes(told, metric, apart):
-                yield figure
+            for samples in by_terms(told.gathered.samples):
+                if figure := _boxes(told, samples, metric, apart):
+                    yield figure
 
 
 def throughput(told: Told) -> Iterator[Markup]:
@@ -93,8 +93,13 @@ def pair_map(told: Told) -> Markup | None:
 
 
 def name_of(cell: Cell, told: Told) -> str:
-    """Where everything is simulated, the page says so once and loudly."""
-    return cell.name.removesuffix(" · simulated") if told.simulated == "all" else cell.name
+    """Without the terms, which a title says. Where everything is simulated, the page says it once, loudly."""
+    return cell.who.removesuffix(" · simulated") if told.simulated == "all" else cell.who
+
+
+def _titled(metric: Metric, apart: str | None, terms: str) -> str:
+    """`time to first token, prompt read anew, 4 at a time`"""
+    return ", ".join(part for part in (metric.title, APART.get(apart or "", apart), terms) if part)
 
 
 def _finding(ranking: Ranking, told: Told) -> Markup | None:
@@ -105,7 +110,6 @@ def _finding(ranking: Ranking, told: Told) -> Markup | None:
     names: list[Child] = [tag("b", name_of(entry.cell, told)) for entry in best[:3]]
     listed = joined([[" and " if n else "", name] for n, name in enumerate(names)])
     more = f" and {len(best) - 3} more" if len(best) > 3 else ""
-    apart = f", {APART.get(ranking.apart, ranking.apart)}" if ranking.apart else ""
     if len(best) == len(ranked):
         said = joined("no difference can be told between the ", len(ranked), " that have enough answers")
     else:
@@ -118,7 +122,11 @@ def _finding(ranking: Ranking, told: Told) -> Markup | None:
             figures,
             f", better than {len(ranked) - len(best)} others" if len(ranked) > 2 else "",
         )
-    return tag("li", tag("span", f"{ranking.metric.title}{apart}", class_="metric"), tag("span", said))
+    return tag(
+        "li",
+        tag("span", _titled(ranking.metric, ranking.apart, ranking.terms), class_="metric"),
+        tag("span", said),
+    )
 
 
 def _ranking(ranking: Ranking, told: Told) -> Markup:
@@ -130,14 +138,12 @@ def _ranking(ranking: Ranking, told: Told) -> Markup:
         for end in (entry.value, *((entry.interval.low, entry.interval.high) if entry.interval else ()))
     ]
     axis = fit(ends, metric.unit)
-    apart = f", {APART.get(ranking.apart, ranking.apart)}" if ranking.apart else ""
     value = "rate" if metric.per_second else "median"
     tails = () if metric.per_second else ("#p90", "#p95", "#p99")
     head = ("#rank", "host · model", "#n", f"#{value}", "#95 % interval", "", *tails, "#failed")
     rows = [_cells(entry, shared, axis, told) for entry in ranking.entries if entry.n]
-    without = [entry for entry in ranking.entries if entry.reason]
-    notes = [*(_unranked(entry, told) for entry in without), *ranking.notes]
-    title = f"{metric.title[:1].upper()}{metric.title[1:]}{apart}"
+    notes = [*without_rank(ranking, lambda entry: name_of(entry.cell, told)), *ranking.notes]
+    title = _capital(_titled(metric, ranking.apart, ranking.terms))
     return tag(
         "div",
         table(f"{title} ({metric.unit}, {metric.direction} is better)", head, rows, "ranking"),
@@ -166,14 +172,14 @@ def _cells(entry: Entry, shared: Counter[int | None], axis: Axis, told: Told) ->
     )
 
 
-def _unranked(entry: Entry, told: Told) -> str:
-    failed = f" (failed: {counted(entry.failed)})" if entry.failed and not entry.n else ""
-    return f"{name_of(entry.cell, told)} has no rank: {entry.reason}{failed}"
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
-def _boxes(told: Told, metric: Metric, apart: str | None) -> Markup | None:
+def _boxes(told: Told, samples: list[Sample], metric: Metric, apart: str | None) -> Markup | None:
+    """Of samples under like terms."""
     found: list[tuple[str, Box]] = []
-    for sample in told.gathered.samples:
+    for sample in samples:
         usable = (
             request.value(metric.name)
             for request in sample.requests
@@ -186,7 +192,7 @@ def _boxes(told: Told, metric: Metric, apart: str | None) -> Markup | None:
     shown = sorted(found, key=lambda pair: -pair[1].n)[:BOXES]
     shown.sort(key=lambda pair: pair[1].median, reverse=metric.direction == "higher")
     axis = fit(_reach(one for _, one in shown), metric.unit)
-    title = f"{metric.title[:1].upper()}{metric.title[1:]}" + (f", {APART[apart]}" if apart else "")
+    title = _capital(_titled(metric, apart, samples[0].cell.terms))
     notes = ["The axis is logarithmic."] if axis.log else []
     if len(found) > BOXES:
         notes.append(f"The {BOXES} with most answers of {len(found)} are drawn.")
@@ -208,19 +214,14 @@ def _speed(sample: Sample, told: Told) -> Point | None:
     rate = _rate(sample)
     if not latencies or rate is None:
         return None
-    return Point(_series(sample.cell, told), name_of(sample.cell, told), rate, quantile(latencies, 0.5))
+    return Point(name_of(sample.cell, told), sample.cell.name, rate, quantile(latencies, 0.5))
 
 
 def _by_level(told: Told) -> list[Sample]:
     def place(sample: Sample) -> tuple[str, int]:
-        return _series(sample.cell, told), sample.cell.concurrency or 0
+        return name_of(sample.cell, told), sample.cell.concurrency or 0
 
     return sorted(told.gathered.samples, key=place)
-
-
-def _series(cell: Cell, told: Told) -> str:
-    """What levels of concurrency are levels of."""
-    return name_of(replace(cell, concurrency=None), told)
 
 
 def _rate(sample: Sample) -> float | None:
@@ -240,7 +241,7 @@ def _levels(told: Told, metric: str, title: str, what: str) -> Markup:
             latencies = sorted(v for r in sample.requests if not math.isnan(v := r.value(metric)))
             value = quantile(latencies, 0.5) if latencies else None
         if value is not None:
-            points.append(Point(_series(cell, told), name_of(cell, told), float(cell.concurrency), value))
+            points.append(Point(name_of(cell, told), cell.name, float(cell.concurrency), value))
     return scatter(
         title,
         "Each line is a host with a model.",

@@ -8,7 +8,7 @@ import pytest
 from tasks.errors import InputError
 from tasks.report.limits import read_limits
 from tasks.report.metric import ALIASES, METRICS, find_metric
-from tasks.report.rank import Entry, rankings, remarks, summary_rows
+from tasks.report.rank import Entry, rankings, remarks, summary_rows, without_rank
 from tasks.report.sample import Gathered, gather
 
 
@@ -162,6 +162,40 @@ def test_memory_of_two_sources_is_not_compared() -> None:
         ("ollama_ps", ["a"]),
         ("psutil", ["b"]),
     ]
+
+
+def test_each_load_has_a_ranking_of_its_own() -> None:
+    """One request at a time is no match for four: 40 % slower under the heavier load is first all the same,
+    where the others are slower still."""
+    loads = [
+        rows(host, ms=ms, concurrency=level, load_mode="closed")
+        for host, level, ms in (("a", 1, 100), ("b", 1, 200), ("a", 4, 250), ("b", 4, 500), ("b", 16, 900))
+    ]
+    made = rankings(gathered(*loads).samples, METRICS["ttft_ms"])
+    assert [(one.terms, [(e.rank, e.cell.who) for e in one.entries]) for one in made] == [
+        ("1 at a time", [(1, "a · m"), (2, "b · m")]),
+        ("4 at a time", [(1, "a · m"), (2, "b · m")]),
+        ("16 at a time", [(1, "b · m")]),
+    ]
+    rates = [rows("a", target_rps=0.5, load_mode="poisson"), rows("a", target_rps=2.0, load_mode="poisson")]
+    made = rankings(gathered(*rates).samples, METRICS["ttft_ms"])
+    assert [one.terms for one in made] == ["0.5 a second", "2 a second"]
+    assert {row["target_rps"] for row in summary_rows(gathered(*rates).samples)} == {0.5, 2.0}
+
+
+def test_who_has_no_rank_is_said_once_for_each_reason() -> None:
+    """Not a line for each of a large fleet; nobody is left out."""
+
+    def said(*parts: list[dict[str, Any]]) -> list[str]:
+        (ranking,) = rankings(gathered(*parts).samples, METRICS["ttft_ms"])
+        return list(without_rank(ranking, lambda entry: entry.cell.name))
+
+    few = [rows(host, n=4) for host in "abcde"]
+    assert said(*few) == ["none of them has a rank: 4 of the 10 answers that a rank needs"]
+    assert said(*few, rows("f")) == [
+        "a · m, b · m, c · m and 2 more have no rank: 4 of the 10 answers that a rank needs"
+    ]
+    assert said(rows("f"), rows("g", n=5)) == ["g · m has no rank: 5 of the 10 answers that a rank needs"]
 
 
 def test_it_is_said_whether_the_same_was_asked() -> None:
