@@ -38,7 +38,7 @@ from benchmarks.room import (
     working,
     write_papers,
 )
-from tasks.ledger.ledger import new_token
+from tasks.ledger.claim import new_token
 from tasks.lifetime import remove
 from tasks.measures import measures
 from tasks.request import asked

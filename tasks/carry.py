@@ -17,7 +17,8 @@ from tasks.intake.plan import CHARACTERS_A_TOKEN
 from tasks.intake.prompts import reads_paper
 from tasks.invite import Invitation, invite
 from tasks.lease import Asking, Held
-from tasks.ledger.ledger import Ledger, Step
+from tasks.ledger.claim import Step
+from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
 from tasks.measures import measures
 from tasks.recent import RecentCommits

@@ -7,7 +7,9 @@ from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
 
-from tasks.ledger.ledger import Claim, Ledger, Outlook, new_token
+from tasks.ledger.claim import Claim, new_token
+from tasks.ledger.ledger import Ledger
+from tasks.ledger.outlook import Outlook
 from tasks.livehost import LiveHost
 from tasks.neighbours import Neighbours
 from tasks.policy import Choice, Peer, choose

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Lock
 
-from tasks.ledger.ledger import Claim, Ledger
+from tasks.ledger.claim import Claim
+from tasks.ledger.ledger import Ledger
 from worker_agent.engines.dial import Call, clock
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from tasks.ledger.ledger import Claim, Draft, Kept, Ledger, Step
+from tasks.ledger.claim import Claim, Step
+from tasks.ledger.draft import Draft, Kept
+from tasks.ledger.ledger import Ledger
 from tasks.work import Result
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from tasks.hosts import HostRecord
 from tasks.intake.plan import key_of
 from tasks.ledger import keys
-from tasks.ledger.ledger import Kept, Ledger
+from tasks.ledger.draft import Kept
+from tasks.ledger.ledger import Ledger
 from tasks.work import Bundle, Entry, Manifest, Result, content_id, item_id
 
 KEY_CHARS = 24  # of the answer key's hash: 96 bits

@@ -27,7 +27,8 @@ from tasks.connection import Client
 from tasks.intake.prompts import Prompt
 from tasks.invite import Invitation, envelope
 from tasks.junk import all_junk
-from tasks.ledger.ledger import Ledger, new_token
+from tasks.ledger.claim import new_token
+from tasks.ledger.ledger import Ledger
 from tasks.work import PROTOCOL, Bundle, Entry, Failure, Manifest, Params, Result, item_id, queue_of
 from tests.conftest import PASSWORD
 from tests.e2e.room import LLMQ, Room, wait_until

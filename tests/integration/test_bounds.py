@@ -12,7 +12,8 @@ from tasks.intake.papers import PaperFile
 from tasks.intake.prompts import Prompt
 from tasks.invite import Invitation, envelope, invite
 from tasks.ledger import keys
-from tasks.ledger.ledger import Ledger, new_token
+from tasks.ledger.claim import new_token
+from tasks.ledger.ledger import Ledger
 from tasks.lifetime import keep, remove, settle, withdraw
 from tasks.reuse import kept
 from tasks.runs import Runs

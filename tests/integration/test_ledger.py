@@ -12,7 +12,8 @@ from tasks.connection import connect
 from tasks.errors import UnknownRun
 from tasks.intake.prompts import Prompt
 from tasks.ledger import keys
-from tasks.ledger.ledger import ANY, Claim, Ledger, new_token
+from tasks.ledger.claim import Claim, new_token
+from tasks.ledger.ledger import ANY, Ledger
 from tasks.lifetime import remove
 from tasks.policy import Backlog, Choice, Held
 from tasks.recent import RecentCommits

@@ -10,7 +10,8 @@ from tasks.bench.progress import note, noted, unnote
 from tasks.connection import connect
 from tasks.intake.prompts import Prompt
 from tasks.intake.stages import Stage
-from tasks.ledger.ledger import Ledger, new_token
+from tasks.ledger.claim import new_token
+from tasks.ledger.ledger import Ledger
 from tasks.policy import Choice
 from tasks.recent import RecentCommits
 from tasks.runs import Runs

@@ -9,7 +9,8 @@ from tasks.connection import connect
 from tasks.errors import UnknownRun
 from tasks.intake.stages import Stage
 from tasks.ledger import keys
-from tasks.ledger.ledger import ANY, Claim, Ledger, new_token
+from tasks.ledger.claim import Claim, new_token
+from tasks.ledger.ledger import ANY, Ledger
 from tasks.lifetime import remove
 from tasks.policy import Choice
 from tasks.retry import retry

@@ -10,7 +10,8 @@ import pytest
 from tasks.connection import connect
 from tasks.intake.stages import Stage
 from tasks.ledger import keys
-from tasks.ledger.ledger import Claim, Ledger, new_token
+from tasks.ledger.claim import Claim, new_token
+from tasks.ledger.ledger import Ledger
 from tasks.policy import Choice
 from tasks.runs import Runs
 from tasks.work import UPSTREAM_FAILED, Bundle, Entry, Failure, Result, item_id, queue_of

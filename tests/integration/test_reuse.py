@@ -12,7 +12,8 @@ from tasks.errors import InputError
 from tasks.hosts import HostRecord, ServedModel, enter
 from tasks.intake.papers import find_papers
 from tasks.intake.prompts import Prompt
-from tasks.ledger.ledger import Ledger, new_token
+from tasks.ledger.claim import new_token
+from tasks.ledger.ledger import Ledger
 from tasks.lifetime import remove
 from tasks.onfile import OnFile
 from tasks.report.collect import report

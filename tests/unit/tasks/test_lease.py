@@ -6,7 +6,7 @@ import pytest
 
 from tasks import lease
 from tasks.lease import BETWEEN_CALLS_S, CALL_GRACE_S, Asking, Held
-from tasks.ledger.ledger import Claim
+from tasks.ledger.claim import Claim
 from worker_agent.completion import Limits
 from worker_agent.engines import Call, dial
 
