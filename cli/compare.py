@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -10,8 +11,8 @@ from cli.options import json_option
 from cli.screen import echo
 
 if TYPE_CHECKING:
-    from tasks.report.compare import Side
     from tasks.report.rows import Source
+    from tasks.report.sample import Sample
 
 PART = re.compile(r"(?:(?P<run>.+?)/)?(?P<kind>host|model):(?P<id>.+)")
 
@@ -39,9 +40,10 @@ def compare(
     llmq compare old.json/host:pi latest/host:pi --by tps --json
     """
     from cli.rank import sources
-    from tasks.report.compare import COMPARED, Side
+    from tasks.report.compare import COMPARED
     from tasks.report.compare import compare as compare_sides
     from tasks.report.limits import read_limits
+    from tasks.report.match import matches
     from tasks.report.metric import METRICS, find_metric
     from tasks.report.rank import resolve
 
@@ -56,14 +58,22 @@ def compare(
     wanted = {word: _parts(word, runs) for word in (a, b)}
     with sources(run for named, _, _ in wanted.values() for run in named) as found:
         still_open = {one.run for one in found.values() if not one.ended}
-        sides = [_side(word, *wanted[word], found) for word in (a, b)]
-    if sides[0].name == sides[1].name:
-        sides = [Side(word, side.sample) for word, side in zip((a, b), sides, strict=True)]
-    samples = [side.sample for side in sides]
-    metrics = [resolve(word, samples) for word in by] or [METRICS[name] for name in COMPARED]
-    made = [one for metric in metrics for one in compare_sides(sides[0], sides[1], metric, limits)]
-    made = [one for one in made if by or one.n_a or one.n_b]
-    said = [f"run {run} is still going: this is what it has so far" for run in sorted(still_open)]
+        samples = [_samples(word, *wanted[word], found) for word in (a, b)]
+    names = [wanted[word][2] or word for word in (a, b)]
+    if names[0] == names[1]:
+        names = [a, b]
+    metrics = [resolve(word, [*samples[0], *samples[1]]) for word in by] or [
+        METRICS[name] for name in COMPARED
+    ]
+    found_matches, said = matches((names[0], samples[0]), (names[1], samples[1]))
+    made = [
+        replace(one, terms=terms)
+        for terms, left, right in found_matches
+        for metric in metrics
+        for one in compare_sides(left, right, metric, limits)
+        if by or one.n_a or one.n_b
+    ]
+    said += [f"run {run} is still going: this is what it has so far" for run in sorted(still_open)]
     if as_json:
         echo(json.dumps({"comparisons": [one.to_object() for one in made], "notes": said}))
         return
@@ -81,12 +91,11 @@ def _parts(word: str, runs: tuple[str, ...]) -> tuple[tuple[str, ...], str | Non
     return ((match["run"],) if match["run"] else runs or ("latest",)), match["kind"], match["id"]
 
 
-def _side(
+def _samples(
     word: str, runs: tuple[str, ...], kind: str | None, wanted: str | None, found: "dict[str, Source]"
-) -> "Side":
+) -> "list[Sample]":
     from tasks.errors import InputError
-    from tasks.report.compare import Side
-    from tasks.report.sample import Cell, gather, merge
+    from tasks.report.sample import gather
 
     gathered = gather(pair for run in runs for pair in found[run])
     kept = [one for one in gathered.samples if kind is None or getattr(one.cell, kind) == wanted]
@@ -94,8 +103,7 @@ def _side(
         known = sorted({str(getattr(one.cell, kind or "host")) for one in gathered.samples if one.requests})
         there = f"; there are {kind or 'host'}s {', '.join(known)}" if known else ""
         raise InputError(f"{word}: no answer to compare{there}")
-    simulated = all(one.cell.simulated for one in kept if one.requests)
-    return Side(wanted or word, merge(kept, Cell(host=wanted or word, simulated=simulated)))
+    return kept
 
 
 COMMANDS = (compare,)

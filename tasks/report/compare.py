@@ -39,6 +39,7 @@ class Comparison:
     difference: Difference | None = None
     reason: str | None = None
     note: str | None = None
+    terms: str = ""  # under which both were asked
 
     def to_object(self) -> dict[str, Any]:
         """For JSON; `ratio` is a / b."""
@@ -48,6 +49,7 @@ class Comparison:
             "unit": self.metric.unit,
             "direction": self.metric.direction,
             "apart": self.apart,
+            "terms": self.terms,
             "a": {"name": self.names[0], "n": self.n_a, "value": self.a},
             "b": {"name": self.names[1], "n": self.n_b, "value": self.b},
             "pairs": self.pairs,
@@ -61,6 +63,7 @@ class Comparison:
         """What a person wants to know, in one line."""
         first, second = self.names
         about = self.metric.title + (f", {self.apart} prompts" if self.metric.apart == "prompt" else "")
+        about += f", {self.terms}" if self.terms else ""
         n = f"n = {self.n_a} and {self.n_b}"
         n += f", {self.pairs} pairs" if self.pairs else ""
         if self.difference is None:

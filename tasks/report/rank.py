@@ -176,7 +176,7 @@ def without_rank(ranking: Ranking, name_of: Callable[[Entry], str]) -> Iterator[
         if len(without) == len(ranking.entries) > 1:
             yield f"none of them has a rank: {reason}"
         else:
-            yield f"{some(without)} {'has' if len(without) == 1 else 'have'} no rank: {reason}"
+            yield f"{some(sorted(without))} {'has' if len(without) == 1 else 'have'} no rank: {reason}"
 
 
 def counted(reasons: Mapping[str, int]) -> str:

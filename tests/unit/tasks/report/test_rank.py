@@ -184,7 +184,7 @@ def test_each_load_has_a_ranking_of_its_own() -> None:
 
 
 def test_who_has_no_rank_is_said_once_for_each_reason() -> None:
-    """Not a line for each of a large fleet; nobody is left out."""
+    """Not a line for each of a large fleet; the table has every name."""
 
     def said(*parts: list[dict[str, Any]]) -> list[str]:
         (ranking,) = rankings(gathered(*parts).samples, METRICS["ttft_ms"])
