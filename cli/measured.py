@@ -79,10 +79,14 @@ def place(bundle: "Bundle") -> str:
 
 def say_paused(on: "Session", run_id: str, wanted: Wanted) -> None:
     """How far it is; the same command goes on."""
-    if not wanted.as_json:
-        from tasks.report.collect import report
+    from tasks.report.collect import report
 
-        cells = _cells(on, report(on.runs, run_id), wanted)
+    made = report(on.runs, run_id)
+    cells = _cells(on, made, wanted)
+    if wanted.as_json:
+        head = {"run_id": run_id, "state": made.status.state, "notes": _down(wanted)}
+        echo(json.dumps(head | {"cells": [asdict(cell) for cell in cells]}))
+    else:
         _print_cells(cells, wanted)
     echo("paused: complete cells are kept, the same command asks the others from their start", err=True)
 

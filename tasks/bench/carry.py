@@ -184,11 +184,15 @@ class _Cell:
     def _look(self) -> None:
         """Beside the requests: was the cell taken from us, and how far are we?"""
         held, carrier = self.held, self.carrier
-        if held.stopped.is_set() or held.abandoned or carrier.stopping():
+        if self._drive.stopped:
+            return
+        done = self._drive.done  # those that are shut now have not ended
+        over = held.stopped.is_set() or held.abandoned or carrier.stopping()
+        if over:
             self._drive.stop()
-        if time.monotonic() - self._noted_at > NOTE_S:
+        if over or time.monotonic() - self._noted_at > NOTE_S:
             self._noted_at = time.monotonic()
-            note(carrier.ledger, held.claim.run_id, held.claim.number, self._drive.done, self.load.items)
+            note(carrier.ledger, held.claim.run_id, held.claim.number, done, self.load.items)
 
     def _ask(self, item: int, call: Call) -> Completion:
         params, claim = self.manifest.params, self.held.claim

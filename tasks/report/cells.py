@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from tasks.bench.cell import LEAST_REQUESTS, knee
+from tasks.bench.progress import noted
 from tasks.report.collect import Report
 from tasks.report.figures import SATURATED_PCT
 from tasks.report.metric import METRICS
@@ -60,6 +61,16 @@ def cell_rows(
         _cell(bundle, [row for _, row in rows.get(number, ())], limits, interrupted.get(number, 0.0), slots)
         for number, bundle in bundles.items()
     ]
+
+
+def unfinished(report: Report, slots: Mapping[str, int]) -> Iterator[str]:
+    """Of a benchmark that goes on or was interrupted: the cells that have no figures yet, in words."""
+    if not report.manifest.bench or report.status.ended:
+        return
+    interrupted = noted(report.runs.ledger, report.manifest.run_id)
+    for cell in cell_rows(report, {}, interrupted, slots):
+        if not cell.n and cell.done < 1.0:
+            yield f"{cell.host} · {cell.model} · {cell.load}: {'; '.join(cell.notes)}"
 
 
 def knees(cells: Sequence[CellRow]) -> list[tuple[str, str, int | None]]:
@@ -142,11 +153,22 @@ def _notes(
     if load.concurrency and have and load.concurrency > have:
         yield f"llmq counts {have} slots there: what is more may have waited in the engine"
     yield from _schedule(load.rate_rps, measured, requests)
+    if load.shared:
+        yield "shared: the host may have done other work meanwhile, and its times are of both"
     if not load.cache_bust:
-        yield "prompts repeat: the engine may have them in its cache"
+        yield f"prompts as they are, over and over: {_from_cache(measured)}"
     busy = [row["cpu_client_pct"] for row in measured if row.get("cpu_client_pct") is not None]
     if busy and median(busy) >= SATURATED_PCT:
         yield f"the worker itself was busy ({median(busy):.0f} % of a core): times may be ours"
+
+
+def _from_cache(measured: Sequence[dict[str, Any]]) -> str:
+    """How much of them the engine had read before, where it says so."""
+    told = [row for row in measured if row.get("cached_tokens") is not None and row.get("prompt_tokens")]
+    if not told:
+        return "the engine may have them in its cache"
+    cached, read = (sum(row[name] for row in told) for name in ("cached_tokens", "prompt_tokens"))
+    return f"{100 * cached / read:.0f} % of their tokens came from the engine's cache"
 
 
 def _failures(measured: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.report.account import Account
+from tasks.report.cells import unfinished
 from tasks.report.lanes import Timeline, timeline
 from tasks.report.metric import METRICS
 from tasks.report.pairs import Pairs, pairs
@@ -72,7 +73,7 @@ def tell(source: Source, about: Mapping[str, Any] | None = None) -> Told:
         account,
         gathered,
         tuple(made),
-        tuple(remarks(gathered, open_runs=open_runs)),
+        (*remarks(gathered, open_runs=open_runs), *(unfinished(source.report, slots) if source.report else ())),
         pairs(account.items),
         timeline(account, slots),
     )
