@@ -1,26 +1,24 @@
 """The way of a claimed bundle through a worker: answer each item, commit it, or give the bundle back."""
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache
 from typing import Any
 
 from tasks import verdict
-from tasks.answer import Answer, BiggerElsewhere, Question, TokenScale, answer
+from tasks.answer import BiggerElsewhere
+from tasks.ask import Asker
 from tasks.bench.carry import CellCarrier
 from tasks.errors import BrokerUnreachable, UnknownRun
 from tasks.gauge import Gauge
-from tasks.hosts import HostRecord, ServedModel
-from tasks.intake.plan import CHARACTERS_A_TOKEN
+from tasks.hosts import HostRecord
 from tasks.intake.prompts import reads_paper
 from tasks.invite import Invitation, invite
-from tasks.lease import Asking, Held
+from tasks.lease import Held
 from tasks.ledger.claim import Step
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
-from tasks.measures import measures
 from tasks.recent import RecentCommits
 from tasks.reuse import kept
 from tasks.runs import Runs
@@ -28,9 +26,8 @@ from tasks.served import sign
 from tasks.settings import Settings
 from tasks.slots import Seat, Slots
 from tasks.texts import Texts
-from tasks.work import Failure, Manifest, Result, content_id, item_id, queue_of, unreadable
-from worker_agent.completion import Completion, Limits, Request
-from worker_agent.engines import Call
+from tasks.turn import Turn, answered, failed
+from tasks.work import Failure, Manifest, Result, item_id, queue_of, unreadable
 from worker_agent.errors import (
     AnswerCut,
     CallCancelled,
@@ -45,7 +42,7 @@ from worker_agent.meters.meter import Meter
 log = logging.getLogger(__name__)
 
 MOST_DEATHS = 3  # holders that died while one item ran, before it is set aside
-MOST_MANIFESTS = 100
+MOST_RUNS = 100  # whose manifests are kept at hand
 MESSAGE_CHARS = 500
 
 
@@ -54,47 +51,6 @@ class Broken(LLMQError):
 
     kind = "internal"
     retryable = True
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One item at its turn: which it is, how many come after it, and what it asks; in a later stage about the
-    `parent`'s answer."""
-
-    held: Held
-    item: int
-    more: int
-    manifest: Manifest
-    text: str | None
-    parent: Result | None = None
-
-    @property
-    def id(self) -> str:
-        claim = self.held.claim
-        return item_id(claim.run_id, claim.number, self.item)
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """Attempts that failed before."""
-        return self.held.claim.failures.get(self.item, ())
-
-    @property
-    def attempts(self) -> int:
-        """Tries with this one; a host that was busy or broken was none."""
-        return 1 + sum(one.counted for one in self.failures)
-
-    @property
-    def question(self) -> Question:
-        bundle = self.held.claim.bundle
-        prompt, params = self.manifest.prompt_of(bundle, self.item), self.manifest.params_of(bundle)
-        given = self.parent.answer if self.parent else None
-        return Question(prompt, self.text, bundle.file, params, self.id, given)
-
-    @property
-    def tokens(self) -> int:
-        """About how many there are to read."""
-        given = len(self.parent.answer or "") // CHARACTERS_A_TOKEN if self.parent else 0
-        return self.held.claim.bundle.tokens + given
 
 
 @dataclass(slots=True)
@@ -113,12 +69,15 @@ class Carrier:
     others: Callable[[str], list[HostRecord]]
     stopping: Callable[[], bool]
     settings: Settings
-    _scale: TokenScale = field(default_factory=TokenScale)
-    _manifests: dict[str, Manifest] = field(default_factory=dict)
-    _signed: set[str] = field(default_factory=set)
+    _asker: Asker = field(init=False)
     _cells: CellCarrier = field(init=False)
+    _manifest: Callable[[str], Manifest] = field(init=False)
+    _sign: Callable[[str], None] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._manifest = lru_cache(MOST_RUNS)(self.runs.manifest)
+        self._sign = lru_cache(MOST_RUNS)(self._sign_new)
+        self._asker = Asker(self.live, self.gauge, self.meter, self.others, self.settings)
         self._cells = CellCarrier(
             self.live,
             self.ledger,
@@ -205,12 +164,7 @@ class Carrier:
                 self.ledger.release(claim, backoff_s=1.0)
                 return "given back: its parent's answer is not there"
         try:
-            model = self.live.prepare(self.live.model(claim.bundle.model))
-            largest = self._largest_window(claim.queue, model)
-            begun = time.monotonic()
-            with self.meter.during(model.local) as used:
-                reply = answer(partial(self._ask, turn), model, turn.question, self._scale, largest)
-                self._learn_speed(turn, model, reply, time.monotonic() - begun)
+            reply = self._asker.ask(turn)
         except CallCancelled:
             if turn.held.late_item == turn.item:  # somebody else was faster with it
                 return self._after(turn, self.ledger.next(claim))
@@ -224,35 +178,7 @@ class Carrier:
             self.slots.leave(seat)
         if self.live.succeeded():
             self.slots.wake()
-        return self._commit(turn, self._result(turn, model, reply, used.figures()))
-
-    def _learn_speed(self, turn: Turn, model: ServedModel, reply: Answer, took_s: float) -> None:
-        first_token_s = (reply.completions[0].timing.ttft_ms or 0.0) / 1000
-        claim = turn.held.claim
-        self.live.speeds.saw(
-            model.name,
-            tokens=turn.tokens,
-            answer=reply.last.counts.completion_tokens or len(reply.last.text) // CHARACTERS_A_TOKEN,
-            first_token_s=first_token_s,
-            rest_s=took_s - first_token_s,
-            first=turn.item == claim.items[0] or turn.parent is not None,
-        )
-
-    def _ask(self, turn: Turn, request: Request) -> Completion:
-        tokens = len(request.prompt) // CHARACTERS_A_TOKEN
-        limits = self.live.patience.limits(request.model, tokens)
-        if silence_s := self.live.host.timeout_s or self.settings.request_timeout:
-            limits = Limits(first_token_s=silence_s, between_tokens_s=silence_s)
-        with (
-            turn.held.calling(Asking(Call(limits), turn.item, request.model, tokens)) as call,
-            self.gauge.calling(call),
-        ):
-            completion = self.live.engine.complete(request, call)
-        timing = completion.timing
-        if timing.ttft_ms is not None:
-            between_s = timing.itl_ms / 1000 if timing.itl_ms else None
-            self.live.patience.saw(request.model, tokens, timing.ttft_ms / 1000, between_s)
-        return completion
+        return self._commit(turn, answered(turn, self.live, reply))
 
     def _failed(self, turn: Turn, error: LLMQError) -> "Turn | str":
         """A failed attempt: the item ends with its reason, or the bundle is tried again."""
@@ -296,50 +222,15 @@ class Carrier:
         spent = self.live.breaker.spent
         return verdict.blames_host(error, opened=self.live.failed(error), spent=spent)
 
-    def _result(self, turn: Turn, model: ServedModel, reply: Answer, used: dict[str, Any]) -> Result:
-        claim, last = turn.held.claim, reply.last
-        wait_s = max(0.0, (claim.claimed_ms - claim.added_ms) / 1000)
-        return Result(
-            item_id=turn.id,
-            host=self.live.host.id,
-            attempts=turn.attempts,
-            answer=last.text,
-            reasoning=last.reasoning or None,
-            engine=self.live.engine.name,
-            engine_version=self.live.state.version,
-            model=claim.bundle.model or model.name,
-            model_digest=model.digest,
-            simulated=last.simulated,
-            finish_reason=last.finish_reason,
-            cut=reply.cut or bool(turn.parent and turn.parent.cut),
-            windows=reply.windows,
-            failures=turn.failures,
-            metrics=self._circumstances(turn)
-            | measures(reply.completions, wait_s, model.window)
-            | ({"quantization": model.quantization} if model.quantization else {})
-            | used,
-            content=content_id(turn.parent.answer or "") if turn.parent else None,
-            added_ms=claim.added_ms,
-            ended_ms=claim.now_ms,
-        )
-
-    def _circumstances(self, turn: Turn) -> dict[str, Any]:
-        """What a row tells of an attempt however it ended."""
-        return {"enqueued_ms": turn.held.claim.added_ms, "worker": self.live.worker}
-
     def _commit(self, turn: Turn, result: Result) -> "Turn | str":
         claim = turn.held.claim
         self._sign(claim.run_id)
         place = kept(turn.manifest, claim.bundle, turn.item, result, self.texts.ttl_s)
         return self._after(turn, self.commits.commit(claim, turn.item, result, place))
 
-    def _sign(self, run_id: str) -> None:
+    def _sign_new(self, run_id: str) -> None:
         """The run knows that this host has part in it."""
-        if run_id not in self._signed:
-            self.ledger.patiently(lambda: sign(self.ledger.redis, run_id, self.live.record(), self.settings))
-            if len(self._signed) >= MOST_MANIFESTS:
-                self._signed.clear()
-            self._signed.add(run_id)
+        self.ledger.patiently(lambda: sign(self.ledger.redis, run_id, self.live.record(), self.settings))
 
     def _after(self, turn: Turn, step: Step) -> "Turn | str":
         """The next item of the bundle, if there is one and it is still ours."""
@@ -363,19 +254,7 @@ class Carrier:
             self.ledger.patiently(lambda: invite(self.ledger.redis, later))
 
     def _end(self, turn: Turn, failure: Failure, metrics: dict[str, Any] | None = None) -> "Turn | str":
-        result = Result(
-            item_id=turn.id,
-            host=self.live.host.id,
-            attempts=turn.attempts,
-            error=failure,
-            engine=self.live.state.engine,
-            engine_version=self.live.state.version,
-            model=turn.held.claim.bundle.model,
-            simulated=self.live.state.simulated,
-            failures=(*turn.failures, failure),
-            metrics=self._circumstances(turn) | (metrics or {}),
-        )
-        return self._commit(turn, result)
+        return self._commit(turn, failed(turn, self.live, failure, metrics))
 
     def _end_unreadable(self, held: Held) -> str:
         claim = held.claim
@@ -416,21 +295,3 @@ class Carrier:
         stage = self._manifest(claim.run_id).stage_of(claim.bundle)
         paper = claim.bundle.paper if stage.after is None or reads_paper(stage.template or "") else None
         return self.ledger.patiently(lambda: self.texts.read(paper)) if paper else None
-
-    def _manifest(self, run_id: str) -> Manifest:
-        if run_id not in self._manifests:
-            if len(self._manifests) >= MOST_MANIFESTS:
-                self._manifests.clear()
-            self._manifests[run_id] = self.runs.manifest(run_id)
-        return self._manifests[run_id]
-
-    def _largest_window(self, queue: str, model: ServedModel) -> int | None:
-        """The largest window among the live hosts for this work, ours included."""
-        others = (
-            m.window or 0
-            for host in self.others(queue)
-            if host.able
-            for m in host.models
-            if m.name == model.name
-        )
-        return max([*others, model.window or 0]) or None

@@ -186,9 +186,9 @@ def test_a_worker_that_wakes_up_leaves_the_host_to_the_newcomer(room: Room) -> N
 
 STUCK = """
 import sys, time
-import tasks.carry, tasks.lease, tasks.settings
+import tasks.ask, tasks.lease, tasks.settings
 tasks.lease.BETWEEN_CALLS_S, tasks.settings.LEAST_LEASE_S = 1.0, 0.0
-tasks.carry.answer = lambda *_: time.sleep(600)
+tasks.ask.answer = lambda *_: time.sleep(600)
 from tasks.worker import work
 sys.exit(work(loglevel="INFO"))
 """
