@@ -109,13 +109,11 @@ class Carrier:
 
     def _answer_all(self, held: Held, seat: Seat) -> str:
         claim = held.claim
-        after: Turn | str = Turn(
-            held, claim.items[0], len(claim.items) - 1, self._manifest(claim.run_id), None
-        )
+        after: Turn | str = Turn(held, claim.items[0], len(claim.items) - 1, self._manifest(claim.run_id))
         count = 0
         while isinstance(turn := after, Turn):
             try:
-                after = self._take(turn, seat) if count else self._begin(turn, seat)
+                after = self._take(turn, seat) if turn.begun else self._begin(turn, seat)
             except (BrokerUnreachable, UnknownRun):
                 raise
             except LLMQError as error:
@@ -127,9 +125,10 @@ class Carrier:
         return f"{count} items, {after}"
 
     def _begin(self, turn: Turn, seat: Seat) -> "Turn | str":
-        """The first item of a bundle, once there is a slot for it."""
+        """The first item of a bundle, once there is a slot for it; the next one, where that failed before
+        it was asked."""
         held = turn.held
-        turn = replace(turn, text=self._text(held))
+        turn = replace(turn, begun=True, text=self._text(held))
         if not self._sit(held, seat):
             return self._give_back(held)
         if held.claim.begun:

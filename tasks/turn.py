@@ -16,13 +16,14 @@ from worker_agent.meters.metered import Metered
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One item at its turn: which it is, how many come after it, and what it asks; in a later stage about the
-    `parent`'s answer."""
+    `parent`'s answer. `begun`: what the bundle needs is there, its paper's `text` too if it has one."""
 
     held: Held
     item: int
     more: int
     manifest: Manifest
-    text: str | None
+    begun: bool = False
+    text: str | None = None
     parent: Result | None = None
 
     @property

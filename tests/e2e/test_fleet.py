@@ -103,6 +103,17 @@ def test_a_lost_message_is_found(room: Room) -> None:
     assert sims["box"].calls()["started"] == 24
 
 
+def test_a_paper_whose_text_is_gone_is_not_asked_about(room: Room) -> None:
+    """Redis has lost a paper's text: each of its items fails and says so. None is asked without the paper."""
+    sims = three_hosts(room)
+    assert room.llmq("submit", str(room.papers(1)), "-p", "Why?", "-p", "How?").returncode == 0
+    room.redis().delete(*room.redis().keys("llmq:text:*"))
+    room.worker("box", LLMQ_MAX_RETRIES="0")
+    wait_until(lambda: room.status()["state"] == "done", 30, "the run ends")
+    assert [row["error"] and row["error"]["type"] for row in room.results()] == ["text_missing"] * 2
+    assert sims["box"].calls()["started"] == 0
+
+
 def test_a_broken_engine_costs_no_item(room: Room) -> None:
     """One host answers 500 to everything, one is not there: the third answers all."""
     sims = three_hosts(room)
