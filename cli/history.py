@@ -125,7 +125,8 @@ def _print(run: dict[str, Any], figures: list[dict[str, Any]]) -> None:
         one = next(iter(own.values()))
         n = max(row["n"] for row in own.values())
         medians = [number(row["p50"] or row["mean"]) if row else "" for row in shown]
-        model = f"{one['model'] or ''}{' (simulated)' if one['simulated'] else ''}"
+        length = f" · {one['target_prompt_tokens']} tokens" if one["target_prompt_tokens"] else ""
+        model = f"{one['model'] or ''}{length}{' (simulated)' if one['simulated'] else ''}"
         rows.append((one["host"] or "", model, str(n), *medians, str(one["failed"] or "")))
     for line in table([HEAD, *rows], left=2) if rows else []:
         echo(f"    {line}")

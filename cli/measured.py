@@ -221,10 +221,10 @@ def _down(wanted: Wanted) -> list[str]:
     return [f"{host} is not measured: {why}" for host, why in wanted.down.items()]
 
 
-def _knee_lines(found: list[tuple[str, str, int | None]]) -> list[str]:
+def _knee_lines(found: list[tuple[str, int | None]]) -> list[str]:
     return [
-        f"{host} · {model}: {many} at a time are enough; twice as many bring less than 5 %"
+        f"{series}: {many} at a time are enough; twice as many bring less than 5 %"
         if many
-        else f"{host} · {model}: no knee was found"
-        for host, model, many in found
+        else f"{series}: no knee was found"
+        for series, many in found
     ]

@@ -8,16 +8,19 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tasks.bench.arrivals import offsets
 from tasks.bench.cell import CLOSED, MEASURE, Load, busted, phase_of
 from tasks.bench.drive import Asked, Drive
+from tasks.bench.lengths import Size, fits, too_long
+from tasks.bench.lengths import words as made_text
 from tasks.bench.progress import note, unnote
 from tasks.hosts import ServedModel
 from tasks.intake.prompts import render
+from tasks.intake.windows import at_least_tokens, revealed_truncation
 from tasks.lease import Held
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
@@ -28,7 +31,7 @@ from tasks.slots import Seat, Slots
 from tasks.work import Failure, Manifest, Result, item_id
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines.dial import Call, clock
-from worker_agent.errors import LLMQError
+from worker_agent.errors import ContextOverflow, LLMQError, PaperTruncated
 from worker_agent.meters.meter import Meter
 
 log = logging.getLogger(__name__)
@@ -73,6 +76,10 @@ class CellCarrier:
         return self._measure(_Cell(self, held, manifest, load, model))
 
     def _measure(self, cell: "_Cell") -> str:
+        if why_not := cell.does_not_fit:
+            return self._commit(
+                cell.held, [(item, cell.unasked(item, why_not)) for item in cell.not_asked([])]
+            )
         just_loaded, self._last = self._last != cell.model.name, cell.model.name
         asked = cell.run(just_loaded)
         if asked is None:
@@ -80,7 +87,7 @@ class CellCarrier:
             return f"given back: {self.ledger.release(cell.held.claim)}"
         self.sign(cell.held.claim.run_id)
         results = [(one.item, cell.result(one, just_loaded)) for one in asked]
-        results += [(item, cell.unasked(item)) for item in cell.not_asked(asked)]
+        results += [(item, cell.unasked(item, cell.why_unasked(asked))) for item in cell.not_asked(asked)]
         return self._commit(cell.held, results)
 
     def _commit(self, held: Held, results: list[tuple[int, Result]]) -> str:
@@ -128,6 +135,7 @@ def columns(load: Load) -> dict[str, Any]:
             "load_mode": load.mode,
             "concurrency": load.concurrency,
             "target_rps": load.rate_rps,
+            "target_prompt_tokens": load.length,
             "cache_bust": load.cache_bust,
         }.items()
         if value is not None
@@ -147,6 +155,7 @@ class _Cell:
     _starts: tuple[datetime, float] = field(init=False)  # wall and monotonic clock at one moment
     _noted_at: float = 0.0
     _used: dict[str, Any] = field(default_factory=dict)
+    _size: Size | None = None  # of its prompts, where that is set
 
     def __post_init__(self) -> None:
         live, settings = self.carrier.live, self.carrier.settings
@@ -154,6 +163,16 @@ class _Cell:
         limits = Limits(first_token_s=silence_s, between_tokens_s=silence_s) if silence_s else Limits()
         self._drive = Drive(self._ask, limits)
         self._starts = datetime.now(UTC), clock()
+        if length := self.load.length:
+            self._size = Size(length, self.manifest.params.max_tokens, self.model.window)
+
+    @property
+    def does_not_fit(self) -> str | None:
+        """Why prompts of its length cannot be asked here, if they cannot."""
+        length, most = self.load.length, self.manifest.params.max_tokens
+        if not length or fits(length, most, self.model.window):
+            return None
+        return too_long(length, most, self.model.window)
 
     def run(self, just_loaded: bool) -> list[Asked] | None:
         """Warm up, then measure, unless the whole warm-up fails. None: it was interrupted."""
@@ -161,7 +180,11 @@ class _Cell:
         try:
             load = self.load
             asked = self._drive.run([0], 1, look=self._look)
-            asked += self._drive.run(range(1, load.aside), load.at_once, look=self._look)
+            if self._refused(asked):
+                return None if self._drive.stopped else asked
+            self._learn(asked)
+            asked += (others := self._drive.run(range(1, load.aside), load.at_once, look=self._look))
+            self._learn(others)
             if not (load.warmup and all(one.error for one in asked)) and not self._drive.stopped:
                 with self.carrier.meter.during(self.model.local, shared=False) as used:
                     asked += self._measured()
@@ -181,6 +204,17 @@ class _Cell:
         due = [first_at + at_s for at_s in offsets(load.mode, len(items), load.rate_rps, load.seed)]
         return self._drive.run(items, load.at_once, due, look=self._look)
 
+    def _learn(self, asked: list[Asked]) -> None:
+        """By the engine's count of these prompts the next ones get their length."""
+        if self._size:
+            counts = [one.completion.counts.prompt_tokens for one in asked if one.completion]
+            self._size.learn([count for count in counts if count])
+
+    def _refused(self, asked: list[Asked]) -> str | None:
+        """Why a prompt of that length is not read whole here, if the engine said so."""
+        unread = [one.error for one in asked if isinstance(one.error, ContextOverflow | PaperTruncated)]
+        return str(self.carrier.live.told(unread[0])) if self._size and unread else None
+
     def _look(self) -> None:
         """Beside the requests: was the cell taken from us, and how far are we?"""
         held, carrier = self.held, self.carrier
@@ -196,7 +230,10 @@ class _Cell:
 
     def _ask(self, item: int, call: Call) -> Completion:
         params, claim = self.manifest.params, self.held.claim
-        prompt = render(self.manifest.prompt_of(claim.bundle, item), None)
+        prompt, text = render(self.manifest.prompt_of(claim.bundle, item), None), None
+        if self._size:
+            text = made_text(self._size.words, self.load.seed, item)
+            prompt = f"{text}\n\n{prompt}"
         if self.load.cache_bust:
             prompt = busted(prompt, hashlib.sha256(f"{claim.token} {item}".encode()).hexdigest()[:12])
         request = Request(
@@ -208,15 +245,27 @@ class _Cell:
             window=self.model.window,
             request_id=item_id(claim.run_id, claim.number, item),
         )
-        return self.carrier.live.engine.complete(request, call)
+        completion = self.carrier.live.engine.complete(request, call)
+        counted = completion.counts.prompt_tokens
+        if text and revealed_truncation(counted, at_least_tokens(text), self.model.window):
+            raise PaperTruncated(f"the engine counted {counted} prompt tokens, less than it was sent: it cut")
+        return completion
 
     def not_asked(self, asked: list[Asked]) -> list[int]:
         return sorted(set(range(self.load.items)) - {one.item for one in asked})
 
-    def unasked(self, item: int) -> Result:
-        failure = Failure(
-            self.carrier.live.host.id, "not_asked", "the whole warm-up failed, so nothing was measured"
-        )
+    def why_unasked(self, asked: list[Asked]) -> str | None:
+        """The engine's reason for which a prompt of the length is not read; None: the warm-up failed."""
+        return self._refused([one for one in asked if one.item == 0])
+
+    def unasked(self, item: int, too_long: str | None) -> Result:
+        """Nobody was asked: the prompts do not fit, or else the warm-up failed."""
+        host = self.carrier.live.host.id
+        if too_long:
+            failure = Failure(host, ContextOverflow.kind, too_long[:MESSAGE_CHARS])
+            result = self._result(item, None, failure, just_loaded=False, more={})
+            return replace(result, attempts=0, failures=())
+        failure = Failure(host, "not_asked", "the whole warm-up failed, so nothing was measured")
         return self._result(item, None, failure, just_loaded=False, more={})
 
     def result(self, one: Asked, just_loaded: bool) -> Result:
@@ -235,13 +284,14 @@ class _Cell:
         live, claim = self.carrier.live, self.held.claim
         phase = phase_of(self.load, item, just_loaded=just_loaded)
         place = item - self.load.aside if phase == MEASURE else item
+        prompts = len({*claim.bundle.prompts})
         common = (
             columns(self.load)
             | more
             | {
                 "worker": live.worker,
                 "phase": phase,
-                "repeat_index": place // max(1, len(self.manifest.prompts)),
+                "repeat_index": place // max(1, prompts),
             }
         )
         figures: dict[str, Any] = {}

@@ -21,7 +21,8 @@ COLD, WARMUP, MEASURE = "cold", "warmup", "measure"
 class Load:
     """How the requests of one cell come: `concurrency` at a time (closed), or `rate_rps` of them a second,
     whatever the host makes of it. `warmup`: requests before those measured, the first one (which may be cold)
-    not among them; `sweep`: the cell is one of a series that doubles."""
+    not among them; `sweep`: the cell is one of a series that doubles; `length`: tokens each prompt has, where
+    that is set."""
 
     mode: str
     concurrency: int | None
@@ -32,6 +33,7 @@ class Load:
     shared: bool = False
     seed: int = 0
     sweep: bool = False
+    length: int | None = None
 
     @property
     def aside(self) -> int:
@@ -44,10 +46,11 @@ class Load:
 
     @property
     def words(self) -> str:
-        """`4 at a time`, `2 a second (poisson)`"""
+        """`4 at a time`, `2 a second (poisson)`, `1000 tokens, 4 at a time`"""
+        length = f"{length_words(self.length)}, " if self.length else ""
         if self.rate_rps:
-            return f"{self.rate_rps:g} a second ({self.mode})"
-        return f"{self.concurrency} at a time"
+            return f"{length}{self.rate_rps:g} a second ({self.mode})"
+        return f"{length}{self.concurrency} at a time"
 
     @property
     def at_once(self) -> int:
@@ -64,7 +67,8 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What a person asked for. `hosts` and `models` are empty where all are meant; `requests` 0: as many as
-    the load needs; `sweep`: double the concurrency while it helps."""
+    the load needs; `sweep`: double the concurrency while it helps; `lengths`: of prompts, in tokens, each
+    with every load; the manifest has a prompt for each, in this order."""
 
     hosts: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
@@ -77,22 +81,35 @@ class Bench:
     shared: bool = False
     sweep: bool = False
     seed: int = 0
+    lengths: tuple[int, ...] = ()
 
     def loads(self) -> tuple[Load, ...]:
         """Those of each host and model, in order; of a sweep the first."""
-        if self.rates:
-            return tuple(self._at_rate(rate) for rate in self.rates)
-        return tuple(self.at(many) for many in ((1,) if self.sweep else self.concurrency))
+        return tuple(load for length in self.lengths or (None,) for load in self._of_length(length))
 
-    def at(self, concurrency: int) -> Load:
+    def at(self, concurrency: int, length: int | None = None) -> Load:
         """A closed loop of so many at a time."""
         requests = self.requests or max(LEAST_REQUESTS, TURNS * concurrency)
-        return self._load(CLOSED, concurrency, None, requests)
+        return self._load(CLOSED, concurrency, None, requests, length)
 
-    def _at_rate(self, rate_rps: float) -> Load:
-        return self._load(self.arrivals, None, rate_rps, self.requests or LEAST_REQUESTS)
+    def prompts_of(self, load: Load, prompts: int) -> tuple[int, ...]:
+        """Which prompt each item of a cell asks: all in turn, the measured ones from the first on; of a set
+        length its own."""
+        if load.length:
+            return (self.lengths.index(load.length),) * load.items
+        return prompts_of(load, prompts)
 
-    def _load(self, mode: str, concurrency: int | None, rate_rps: float | None, requests: int) -> Load:
+    def _of_length(self, length: int | None) -> tuple[Load, ...]:
+        if self.rates:
+            return tuple(self._at_rate(rate, length) for rate in self.rates)
+        return tuple(self.at(many, length) for many in ((1,) if self.sweep else self.concurrency))
+
+    def _at_rate(self, rate_rps: float, length: int | None) -> Load:
+        return self._load(self.arrivals, None, rate_rps, self.requests or LEAST_REQUESTS, length)
+
+    def _load(
+        self, mode: str, concurrency: int | None, rate_rps: float | None, requests: int, length: int | None
+    ) -> Load:
         return Load(
             mode,
             concurrency,
@@ -103,6 +120,7 @@ class Bench:
             self.shared,
             self.seed,
             self.sweep,
+            length,
         )
 
     @classmethod
@@ -120,6 +138,11 @@ def prompts_of(load: Load, prompts: int) -> tuple[int, ...]:
     """Which prompt each item asks: all in turn, the measured ones from the first on."""
     before = [number % prompts for number in range(load.aside)]
     return (*before, *(number % prompts for number in range(load.requests)))
+
+
+def length_words(length: int) -> str:
+    """`1000 tokens`"""
+    return f"{length} tokens"
 
 
 def phase_of(load: Load, item: int, *, just_loaded: bool) -> str:

@@ -3,7 +3,7 @@ a model is loaded once. Of a sweep the next level when the one before it has end
 
 from collections.abc import Sequence
 
-from tasks.bench.cell import GAIN, MOST_AT_ONCE, Load, prompts_of
+from tasks.bench.cell import GAIN, MOST_AT_ONCE, Load
 from tasks.work import Bundle, Manifest
 
 
@@ -21,30 +21,38 @@ class Cells:
         every = [(stage, load) for stage in range(len(self._manifest.stages)) for load in self._bench.loads()]
         return [self._add(stage, load) for stage, load in every[count:]]
 
+    def series(self, bundle: Bundle) -> int:
+        """Whose levels a sweep doubles: a number for each stage, with lengths for each stage and length."""
+        lengths = self._bench.lengths
+        if not (lengths and bundle.load and bundle.load.length):
+            return bundle.stage
+        return bundle.stage * len(lengths) + lengths.index(bundle.load.length)
+
     def open_series(self, ended: Sequence[int]) -> dict[int, int]:
-        """Series whose sweep goes on (those `ended` do not): stage -> the number of the last level."""
-        last = {bundle.stage: number for number, bundle in enumerate(self.planned)}
-        return {stage: number for stage, number in last.items() if stage not in ended}
+        """Series whose sweep goes on (those `ended` do not), with the number of the last level."""
+        last = {self.series(bundle): number for number, bundle in enumerate(self.planned)}
+        return {series: number for series, number in last.items() if series not in ended}
 
     def before(self, number: int) -> int | None:
         """The number of the level before this one, of the same series."""
-        stage = self.planned[number].stage
-        earlier = [n for n, bundle in enumerate(self.planned[:number]) if bundle.stage == stage]
+        own = self.series(self.planned[number])
+        earlier = [n for n, bundle in enumerate(self.planned[:number]) if self.series(bundle) == own]
         return earlier[-1] if earlier else None
 
     def following(self, number: int, rate: float | None, rate_before: float | None) -> list[Bundle]:
         """The level after the one that gave `rate`, if twice as many at a time may still help; else none."""
         bundle = self.planned[number]
-        many = 2 * (bundle.load.concurrency or MOST_AT_ONCE) if bundle.load else 0
+        assert bundle.load
+        many = 2 * (bundle.load.concurrency or MOST_AT_ONCE)
         if not rate or many > MOST_AT_ONCE or (rate_before and rate < GAIN * rate_before):
             return []
-        return [self._add(bundle.stage, self._bench.at(many))]
+        return [self._add(bundle.stage, self._bench.at(many, bundle.load.length))]
 
     def _add(self, index: int, load: Load) -> Bundle:
         stage = self._manifest.stages[index]
         hosts = [bundle.host for bundle in self.planned]
         last = len(hosts) - 1 - hosts[::-1].index(stage.host) if stage.host in hosts else None
-        prompts = prompts_of(load, len(self._manifest.prompts))
+        prompts = self._bench.prompts_of(load, len(self._manifest.prompts))
         bundle = Bundle(
             None, None, stage.model, prompts, stage=index, host=stage.host, load=load, behind=last
         )

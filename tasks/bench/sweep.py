@@ -15,13 +15,13 @@ POLL_S = 0.25
 def sweep(runs: Runs, run_id: str, cells: Cells, stopped: Callable[[], bool]) -> Iterator[list[Bundle]]:
     """The levels to be added, as they are known; ends with the last series, at once where there is none.
     Raises SubmissionStopped."""
-    ended = [bundle.stage for bundle in cells.planned if not (bundle.load and bundle.load.sweep)]
+    ended = [cells.series(bundle) for bundle in cells.planned if not (bundle.load and bundle.load.sweep)]
     while waiting := cells.open_series(ended):
         if stopped():
             raise SubmissionStopped(f"the sweep of run {run_id} is not finished")
         if runs.status(run_id).state == "cancelled":
             raise SubmissionStopped(f"run {run_id} was cancelled")
-        for stage, number in waiting.items():
+        for series, number in waiting.items():
             results = _results(runs, run_id, cells, number)
             if results is None:
                 continue
@@ -31,7 +31,7 @@ def sweep(runs: Runs, run_id: str, cells: Cells, stopped: Callable[[], bool]) ->
             if following:
                 yield following
             else:
-                ended.append(stage)
+                ended.append(series)
         time.sleep(POLL_S)
 
 

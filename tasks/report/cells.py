@@ -2,13 +2,14 @@
 The notes are the point: whatever is wrong with a cell is said beside it, never averaged away."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
 from typing import Any
 
-from tasks.bench.cell import LEAST_REQUESTS, knee
+from tasks.bench.cell import LEAST_REQUESTS, knee, length_words
+from tasks.bench.lengths import PER_WORD
 from tasks.bench.progress import noted
 from tasks.report.collect import Report
 from tasks.report.figures import SATURATED_PCT
@@ -20,6 +21,7 @@ from tasks.report.sample import Request, gather
 from tasks.work import Bundle
 
 FEW = 10  # below, no rank
+OFF = 0.05  # of the length that prompts were to have: beyond, it is said
 LATE_S = 0.05  # of half the requests: arrivals no longer come as scheduled
 FIGURES = ("ttft_ms", "itl_ms", "output_tps")
 
@@ -27,6 +29,7 @@ FIGURES = ("ttft_ms", "itl_ms", "output_tps")
 @dataclass(frozen=True, slots=True)
 class CellRow:
     """One cell. `n` measured requests have ended, `ok` of them well; medians, rates; None: not known.
+    `prompt_tokens`: the median of what the engine counted.
     `done`: the share that had ended where the cell was interrupted; 1: all of it, 0: not begun."""
 
     host: str
@@ -34,6 +37,8 @@ class CellRow:
     load_mode: str
     concurrency: int | None
     target_rps: float | None
+    target_prompt_tokens: int | None
+    prompt_tokens: float | None
     n: int
     ok: int
     ttft_ms: float | None
@@ -73,13 +78,15 @@ def unfinished(report: Report, slots: Mapping[str, int]) -> Iterator[str]:
             yield f"{cell.host} · {cell.model} · {cell.load}: {'; '.join(cell.notes)}"
 
 
-def knees(cells: Sequence[CellRow]) -> list[tuple[str, str, int | None]]:
-    """Of each host and model of a sweep: the concurrency that is enough; None: none was found."""
-    series: dict[tuple[str, str], list[tuple[int, float]]] = {}
+def knees(cells: Sequence[CellRow]) -> list[tuple[str, int | None]]:
+    """Of each series of a sweep (host, model, perhaps a length): the concurrency that is enough; None: none
+    was found."""
+    series: dict[str, list[tuple[int, float]]] = {}
     for cell in cells:
         level = (cell.concurrency or 0, cell.system_output_tps or 0.0)
-        series.setdefault((cell.host, cell.model), []).append(level)
-    return [(host, model, knee(levels)) for (host, model), levels in series.items()]
+        length = [length_words(cell.target_prompt_tokens)] if cell.target_prompt_tokens else []
+        series.setdefault(" · ".join([cell.host, cell.model, *length]), []).append(level)
+    return [(name, knee(levels)) for name, levels in series.items()]
 
 
 def _numbered(report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -96,7 +103,8 @@ def _cell(
 ) -> CellRow:
     load = bundle.load
     assert load
-    measured = [row for row in rows if row["success"] is not None and row.get("phase") == "measure"]
+    ended = [row for row in rows if row["success"] is not None and row.get("phase") == "measure"]
+    measured = [row for row in ended if row["success"] or row.get("attempts") != 0]
     requests = [one for sample in gather(("", row) for row in measured).samples for one in sample.requests]
     ok = sum(bool(row["success"]) for row in measured)
     medians = {name: _median(requests, name) for name in FIGURES}
@@ -106,6 +114,8 @@ def _cell(
         load.mode,
         load.concurrency,
         load.rate_rps,
+        load.length,
+        _middle(one.prompt_tokens for one in requests),
         len(measured),
         ok,
         **medians,
@@ -113,15 +123,19 @@ def _cell(
         rps=rate_of(requests, METRICS["rps"], {}).value,
         goodput_rps=rate_of(requests, METRICS["goodput_rps"], limits).value if limits else None,
         error_rate=(len(measured) - ok) / len(measured) if measured else None,
-        done=1.0 if measured else done,
+        done=1.0 if ended else done,
         notes=tuple(_notes(bundle, rows, measured, requests, done, slots)),
         load=load.words,
     )
 
 
 def _median(requests: Sequence[Request], name: str) -> float | None:
-    values = [one.value(name) for one in requests if not math.isnan(one.value(name))]
-    return median(values) if values else None
+    return _middle(one.value(name) for one in requests)
+
+
+def _middle(values: Iterable[float]) -> float | None:
+    known = [value for value in values if not math.isnan(value)]
+    return median(known) if known else None
 
 
 def _notes(
@@ -138,6 +152,10 @@ def _notes(
     if not ended:
         yield f"interrupted at {100 * done:.0f} %" if done else "not measured yet"
         return
+    if unasked := [row for row in ended if row.get("attempts") == 0]:
+        yield f"not measured: {unasked[0]['error']['message']}"
+        return
+    yield from _length(load.length, requests)
     yield from _failures(measured)
     if measured and (before := [row for row in ended if row["phase"] != "measure" and not row["success"]]):
         yield f"{len(before)} of its warm-up failed"
@@ -169,6 +187,16 @@ def _from_cache(measured: Sequence[dict[str, Any]]) -> str:
         return "the engine may have them in its cache"
     cached, read = (sum(row[name] for row in told) for name in ("cached_tokens", "prompt_tokens"))
     return f"{100 * cached / read:.0f} % of their tokens came from the engine's cache"
+
+
+def _length(wanted: int | None, requests: Sequence[Request]) -> Iterator[str]:
+    if not wanted or not requests:
+        return
+    counted = _middle(one.prompt_tokens for one in requests)
+    if counted is None:
+        yield f"its engine counts no prompts: {wanted} tokens is an estimate, {PER_WORD} a word"
+    elif abs(counted - wanted) > OFF * wanted:
+        yield f"its prompts have {counted:.0f} tokens"
 
 
 def _failures(measured: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -24,7 +24,7 @@ LATENCY, MEMORY, TPS, PAIRS = "latency_by_model.png", "memory_by_model.png", "tp
 MISSING = "charts as PNG need matplotlib: pip install 'llmq-fleet[bench]', or make the page without --png"
 INK, ACCENT, WASH = "#16202a", "#0b6a82", "#d5e9ee"
 MOST = 60  # boxes in a chart; those of the most answers stay
-SHORT = 64  # characters of a name
+SHORT, TAIL = 72, 40  # characters of a name, and of its end, which tells the cells of one model apart
 APART = {FIRST: "prompt read anew", CACHED: "prompt from the cache"}
 
 
@@ -154,4 +154,5 @@ def _sheet(wide: float, high: float) -> "tuple[Figure, Axes]":
 def _plain(name: str) -> str:
     """No formula, which a pair of dollars would begin, and no line that fills the picture."""
     name = visible(name).replace("\n", " ")
-    return (name if len(name) <= SHORT else name[: SHORT - 1] + "…").replace("$", r"\$")
+    cut = SHORT - 1 - TAIL
+    return (name if len(name) <= SHORT else f"{name[:cut]}…{name[-TAIL:]}").replace("$", r"\$")

@@ -23,7 +23,8 @@ def _words(text: str) -> tuple[str, ...]:
 TYPES = _typed("""
     schema_version:i run_id request_id phase repeat_index:i request_index:i seed:i host worker engine
     engine_version base_url model model_digest quantization context_length:i stage pair_id load_mode
-    concurrency:i target_rps:f prompt_id prompt_sha256 max_tokens:i temperature:f cache_bust:b
+    concurrency:i target_rps:f target_prompt_tokens:i prompt_id prompt_sha256 max_tokens:i temperature:f
+    cache_bust:b
     scheduled_at enqueued_at started_at first_token_at last_token_at finished_at queue_wait_s:f
     dispatch_delay_s:f connect_ms:f network_s:f ttft_ms:f ttfo_ms:f ttfr_ms:f itl_ms:f
     max_chunk_gap_ms:f chunk_count:i e2e_latency_s:f stream_end_s:f e2e_scheduled_latency_s:f

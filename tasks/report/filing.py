@@ -1,7 +1,7 @@
 """From a run that has ended to its place in the history, and from the history to a ranking of many runs."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,15 +55,15 @@ def rankings_of_runs(kept: History, metric_name: str, wanted: Filter) -> list[Ra
     """The cells of many runs, each run one value (its median, or rate): Student's t between runs."""
     metric = METRICS[metric_name]
     figures = [row for row in kept.figures(wanted, [metric.name]) if row["n"] >= LEAST_N]
-    groups: dict[tuple[bool, str, int], list[dict[str, Any]]] = {}
+    groups: dict[tuple[bool, str, tuple[float, ...]], list[dict[str, Any]]] = {}
     for row in figures:
         apart = str(row["apart"])
-        groups.setdefault((apart != FIRST, apart, row["concurrency"] or 0), []).append(row)
+        groups.setdefault((apart != FIRST, apart, _cell(row).weight), []).append(row)
     return [
         Ranking(
             metric,
             apart or None,
-            Cell(concurrency=concurrency).terms,
+            _cell(rows[0]).terms,
             in_order(_entries(rows), metric),
             same_questions=False,
             notes=(
@@ -71,15 +71,19 @@ def rankings_of_runs(kept: History, metric_name: str, wanted: Filter) -> list[Ra
                 "whether they asked the same is not known",
             ),
         )
-        for (_, apart, concurrency), rows in sorted(groups.items(), key=lambda group: group[0])
+        for (_, apart, _), rows in sorted(groups.items(), key=lambda group: group[0])
     ]
+
+
+def _cell(row: Mapping[str, Any]) -> Cell:
+    place = row["host"], row["model"], row["concurrency"], row["pair_id"], bool(row["simulated"])
+    return Cell(*place, length=row["target_prompt_tokens"])
 
 
 def _entries(figures: Sequence[dict[str, Any]]) -> Iterable[Entry]:
     cells: dict[Cell, list[dict[str, Any]]] = {}
     for row in figures:
-        cell = Cell(row["host"], row["model"], row["concurrency"], row["pair_id"], bool(row["simulated"]))
-        cells.setdefault(cell, []).append(row)
+        cells.setdefault(_cell(row), []).append(row)
     real = any(not cell.simulated for cell in cells)
     for cell, rows in cells.items():
         values = [row["mean"] if row["p50"] is None else row["p50"] for row in rows]

@@ -27,6 +27,7 @@ from sqlalchemy import (
     func,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
@@ -78,6 +79,7 @@ FIGURE = Table(
     Column("failed", Integer),
     Column("error_rate", Float),
     Column("cut", Integer),
+    Column("target_prompt_tokens", Integer),
 )
 
 
@@ -85,7 +87,13 @@ def _first(on: Connection) -> None:
     _META.create_all(on, tables=[RUN, FIGURE])
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first,)
+def _lengths(on: Connection) -> None:
+    """Prompts of a set length; a history that is made now has the column."""
+    if "target_prompt_tokens" not in {column["name"] for column in inspect(on).get_columns(FIGURE.name)}:
+        on.execute(text(f"ALTER TABLE {FIGURE.name} ADD COLUMN target_prompt_tokens INTEGER"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +260,7 @@ def _name(url: str) -> str:
 
 def _figure(run_id: str, figure: Mapping[str, Any]) -> dict[str, Any]:
     cell = [figure["host"], figure["model"], figure["concurrency"], figure["pair_id"], figure["simulated"]]
+    cell += [length] if (length := figure.get("target_prompt_tokens")) else []
     row = {column.name: _storable(figure.get(column.name)) for column in FIGURE.columns}
     return row | {
         "run_id": run_id,

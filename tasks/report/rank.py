@@ -14,6 +14,7 @@ from tasks.report.rate import Limits, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
 from tasks.report.wording import some
+from worker_agent.errors import ContextOverflow
 
 SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps")
 
@@ -75,10 +76,10 @@ def rankings(samples: Sequence[Sample], metric: Metric, limits: Limits | None = 
 
 
 def by_terms(samples: Iterable[Sample]) -> list[list[Sample]]:
-    """Those that were asked under like terms together, the lightest load first."""
-    found: dict[tuple[float, float], list[Sample]] = {}
+    """Those that were asked under like terms together, the lightest first."""
+    found: dict[tuple[float, ...], list[Sample]] = {}
     for sample in samples:
-        found.setdefault((sample.cell.rate_rps or 0, sample.cell.concurrency or 0), []).append(sample)
+        found.setdefault(sample.cell.weight, []).append(sample)
     return [found[terms] for terms in sorted(found)]
 
 
@@ -102,6 +103,7 @@ def summary_row(metric: Metric, apart: str | None, entry: Entry) -> dict[str, An
         "model": cell.model,
         "concurrency": cell.concurrency,
         "target_rps": cell.rate_rps,
+        "target_prompt_tokens": cell.length,
         "pair_id": cell.pair,
         "simulated": cell.simulated,
         "metric": metric.name,
@@ -265,7 +267,8 @@ def _no_rank(
     sample: Sample, requests: list[Request], metric: Metric, n: int, interval: Interval | None, *, real: bool
 ) -> str | None:
     if not requests:
-        return "no answer"
+        unasked = sample.aside[ContextOverflow.kind]
+        return "not measured, it does not fit the window" if unasked else "no answer"
     if n == 0 and metric.counted and not any(r.counted for r in requests):
         return "its tokens are not counted, at most estimated"
     if n == 0:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from tasks.bench.cell import length_words
 from tasks.report.metric import VALUES
 
 Row = Mapping[str, Any]
@@ -31,10 +32,11 @@ class Cell:
     pair: str | None = None
     simulated: bool = False
     rate_rps: float | None = None  # at which a benchmark sent requests
+    length: int | None = None  # tokens, where a benchmark's prompts are of a set length
 
     @property
     def name(self) -> str:
-        """`mac-1 · sim-8b · 4 at a time`"""
+        """`mac-1 · sim-8b · 1000 tokens · 4 at a time`"""
         return (
             _joined(self.pair or self.host, None if self.pair else self.model, self.terms, self._kind)
             or "all"
@@ -43,13 +45,20 @@ class Cell:
     @property
     def who(self) -> str:
         """The name without the terms: `mac-1 · sim-8b`."""
-        return replace(self, concurrency=None, rate_rps=None).name
+        return replace(self, concurrency=None, rate_rps=None, length=None).name
 
     @property
     def terms(self) -> str:
-        """How a benchmark asked, `4 at a time`; nothing elsewhere. Only like terms are ranked together."""
+        """How a benchmark asked, `1000 tokens · 4 at a time`; nothing elsewhere. Only like terms are ranked
+        together."""
+        length = length_words(self.length) if self.length else ""
         load = f"{self.concurrency} at a time" if self.concurrency else ""
-        return _joined(load, f"{self.rate_rps:g} a second" if self.rate_rps else "")
+        return _joined(length, load, f"{self.rate_rps:g} a second" if self.rate_rps else "")
+
+    @property
+    def weight(self) -> tuple[float, ...]:
+        """By which terms are put in order, the shortest prompts and the lightest load first."""
+        return self.length or 0, self.rate_rps or 0, self.concurrency or 0
 
     @property
     def _kind(self) -> str:
@@ -120,7 +129,7 @@ class Gathered:
 
 def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
     """Samples of (run id, row) pairs. `per`: `host` or `model` takes the other together, `pair` both; None:
-    host x model. The concurrency keeps entries apart always."""
+    host x model. The terms keep entries apart always."""
     found: dict[Cell, Sample] = {}
     nowhere: Counter[str] = Counter()
     still_open = answered = 0
@@ -152,8 +161,9 @@ def merge(samples: Sequence[Sample], cell: Cell) -> Sample:
 
 
 def _cell(row: Row, per: str | None, host: str | None) -> Cell:
-    rate_rps = row.get("target_rps")
-    cell = Cell(host, _model(row), row.get("concurrency"), None, bool(row.get("simulated")), rate_rps)
+    rate_rps, length = row.get("target_rps"), row.get("target_prompt_tokens")
+    length = length if isinstance(length, int) else None
+    cell = Cell(host, _model(row), row.get("concurrency"), None, bool(row.get("simulated")), rate_rps, length)
     if per == "host":
         return replace(cell, model=None)
     if per == "model":
@@ -173,6 +183,9 @@ def _take_failures(row: Row, found: dict[Cell, Sample], nowhere: Counter[str], p
         return
     tries = [(host, kind) for host, kind, *_ in row.get("failures") or ()]
     error = row.get("error")
+    if error and row.get("host") and row.get("attempts") == 0:  # nobody was asked
+        _sample(found, _cell(row, per, row["host"])).aside[error.get("type", "error")] += 1
+        return
     if error and not tries:
         tries = [(row.get("host"), error.get("type", "error"))]
     for host, kind in tries:

@@ -3,7 +3,9 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from tasks.bench.cell import length_words
 from tasks.report.boxes import Box, box
 from tasks.report.html import strips
 from tasks.report.html.axis import Axis, fit
@@ -67,6 +69,8 @@ def throughput(told: Told) -> Iterator[Markup]:
             ("requests a second", "1/s"),
             ("median end-to-end latency", "s"),
         )
+    if len({sample.cell.length for sample in told.gathered.samples}) > 1:
+        yield _lengths(told)
     if len(told.account.concurrencies) > 1:
         yield _levels(told, "e2e_latency_s", "Latency against concurrency", "median end-to-end latency")
         yield _levels(told, "rps", "Throughput against concurrency", "requests a second")
@@ -94,7 +98,16 @@ def pair_map(told: Told) -> Markup | None:
 
 def name_of(cell: Cell, told: Told) -> str:
     """Without the terms, which a title says. Where everything is simulated, the page says it once, loudly."""
-    return cell.who.removesuffix(" · simulated") if told.simulated == "all" else cell.who
+    return _plain(cell.who, told)
+
+
+def _series(cell: Cell, told: Told) -> str:
+    """What loads are loads of."""
+    return _plain(replace(cell, concurrency=None, rate_rps=None).name, told)
+
+
+def _plain(name: str, told: Told) -> str:
+    return name.removesuffix(" · simulated") if told.simulated == "all" else name
 
 
 def _titled(metric: Metric, apart: str | None, terms: str) -> str:
@@ -214,12 +227,12 @@ def _speed(sample: Sample, told: Told) -> Point | None:
     rate = _rate(sample)
     if not latencies or rate is None:
         return None
-    return Point(name_of(sample.cell, told), sample.cell.name, rate, quantile(latencies, 0.5))
+    return Point(_series(sample.cell, told), sample.cell.name, rate, quantile(latencies, 0.5))
 
 
 def _by_level(told: Told) -> list[Sample]:
     def place(sample: Sample) -> tuple[str, int]:
-        return name_of(sample.cell, told), sample.cell.concurrency or 0
+        return _series(sample.cell, told), sample.cell.concurrency or 0
 
     return sorted(told.gathered.samples, key=place)
 
@@ -227,6 +240,26 @@ def _by_level(told: Told) -> list[Sample]:
 def _rate(sample: Sample) -> float | None:
     made = rankings([sample], METRICS["rps"])
     return made[0].entries[0].value if made else None
+
+
+def _lengths(told: Told) -> Markup:
+    """The time to the first token of prompts that had to be read, by the length they were to have."""
+    points = []
+    for sample in told.gathered.samples:
+        times = sorted(
+            v for r in sample.requests if r.prompt == FIRST and not math.isnan(v := r.value("ttft_ms"))
+        )
+        if sample.cell.length and times:
+            series = _plain(replace(sample.cell, length=None).name, told)
+            at = float(sample.cell.length), quantile(times, 0.5)
+            points.append(Point(series, f"{series} · {length_words(sample.cell.length)}", *at))
+    return scatter(
+        "Time to first token against the prompt's length",
+        "Each line is a host with a model under a load.",
+        sorted(points, key=lambda point: (point.series, point.x)),
+        ("length of the prompt, as asked for", "tokens"),
+        ("median time to first token", METRICS["ttft_ms"].unit),
+    )
 
 
 def _levels(told: Told, metric: str, title: str, what: str) -> Markup:
@@ -241,10 +274,10 @@ def _levels(told: Told, metric: str, title: str, what: str) -> Markup:
             latencies = sorted(v for r in sample.requests if not math.isnan(v := r.value(metric)))
             value = quantile(latencies, 0.5) if latencies else None
         if value is not None:
-            points.append(Point(name_of(cell, told), cell.name, float(cell.concurrency), value))
+            points.append(Point(_series(cell, told), cell.name, float(cell.concurrency), value))
     return scatter(
         title,
-        "Each line is a host with a model.",
+        "Each line is a host with a model, and with prompts of one length where that is set.",
         points,
         ("requests at a time", ""),
         (what, METRICS[metric].unit),
