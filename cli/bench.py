@@ -95,6 +95,7 @@ def bench(
     llmq bench --fleet fleet.toml --concurrency 1,4,16 -o bench/
     llmq bench --host mac-1 --model llama3.2:1b --rate 0.5,1,2 --arrivals poisson --slo ttft=500ms
     llmq bench --suite exo-lab -o bench/
+    llmq bench --suite lengths -o bench/
     """
     from cli.measured import Wanted, outputs_in
     from tasks.report.limits import read_limits
@@ -165,6 +166,11 @@ def _bench(
 
     read = read_bench_suite(suite) if suite else None
     asked = choose_prompts((), prompt_files, prompts) if prompts or prompt_files else ()
+    lengths = tuple(dict.fromkeys(read.lengths)) if read else ()
+    if asked and lengths:
+        raise click.UsageError(
+            "this suite makes prompts of set lengths itself: leave out -p and --prompt-file"
+        )
     asked = asked or (read.prompts if read else PROMPTS)
     most = max_tokens or (read.max_tokens if read else None) or 128
     wanted.exo_lab = bool(read and read.results)
@@ -184,6 +190,7 @@ def _bench(
             shared=shared,
             sweep=sweep,
             seed=seed or 0,
+            lengths=lengths,
         )
         params = Params(most, temperature, seed)
         return _measure(settings, wanted, chosen, bench, (asked, params, name), fresh=fresh)

@@ -13,6 +13,7 @@ from statistics import median
 from tasks.bench.cell import length_words
 from tasks.intake.prompts import Prompt
 
+LEAST = 50  # tokens; the instruction, the mark and a chat template leave no room below
 PER_WORD = 1.1  # tokens (measured with Mistral's tekken): the start, until the engine has counted
 BESIDE = 45  # tokens of the mark, the instruction and a chat template, about
 SPARE = 0.75  # of a window for the first text, which may come out longer than estimated

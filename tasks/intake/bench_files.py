@@ -1,11 +1,14 @@
-"""A benchmark's suite: models and prompts to measure with, and perhaps how (configs/suites/exo-lab.toml)."""
+"""A benchmark's suite: models and prompts to measure with, and perhaps how (configs/suites/exo-lab.toml). In
+place of prompts it may name their lengths (configs/suites/lengths.toml)."""
 
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tasks.bench.lengths import LEAST, instruction
 from tasks.errors import InputError
 from tasks.intake.names import printable
 from tasks.intake.prompt_files import faults, read_text
@@ -26,15 +29,25 @@ class BenchSuite(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     description: str = ""
     models: list[str] = []
-    prompt: list[_PromptTable] = Field(min_length=1)
+    prompt: list[_PromptTable] = []
+    lengths: list[Annotated[int, Field(ge=LEAST)]] = []  # of prompts, in tokens
     concurrency: list[int] = []
     requests: int | None = Field(default=None, ge=1)
     warmup: int | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=1)
     results: str | None = Field(default=None, pattern="^exo-lab$")  # also write benchmark_results.csv
 
+    @model_validator(mode="after")
+    def _asks(self) -> Self:
+        if bool(self.prompt) == bool(self.lengths):
+            raise ValueError("say what is asked: [[prompt]] tables, or lengths = [100, 1000], and not both")
+        return self
+
     @property
     def prompts(self) -> tuple[Prompt, ...]:
+        """One for each length, where these are named."""
+        if self.lengths:
+            return tuple(map(instruction, dict.fromkeys(self.lengths)))
         return distinct(Prompt(entry.name, entry.template) for entry in self.prompt)
 
 

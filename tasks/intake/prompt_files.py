@@ -102,7 +102,8 @@ def _read_preset(path: Path) -> Preset:
 
 def faults(error: ValidationError) -> list[str]:
     """What is wrong with a TOML file, and where."""
-    return [f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+    places = [(_place(fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()]
+    return [f"{place}: {said}" if place else said for place, said in places]
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
