@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from tasks.errors import InputError, OutputError
@@ -12,7 +13,7 @@ from tasks.report.account import Account
 from tasks.report.metric import METRICS, Metric
 from tasks.report.pairs import Pairs, pairs
 from tasks.report.rank import resolve
-from tasks.report.sample import CACHED, FIRST, Row, Sample, gather
+from tasks.report.sample import CACHED, FIRST, Cell, Row, Sample, gather
 from tasks.report.wording import NONE, number, visible
 from tasks.report.write import unwritable
 
@@ -75,8 +76,9 @@ def draw(rows: Iterable[tuple[str, Row]], folder: Path) -> Drawn:
 
 
 def _by_model(samples: Sequence[Sample], metric: Metric) -> "Figure | str":
-    """A box for each host x model, what must be kept apart apart; or why there is none."""
-    found: list[tuple[str, list[float]]] = []
+    """A box for each host x model, what must be kept apart apart; or why there is none. Terms by themselves,
+    the best of each on top; what all have in common is said once, above."""
+    found: list[tuple[Sample, Words, list[float]]] = []
     for sample in samples:
         for apart in sorted({r.apart(metric.apart) or "" for r in sample.requests}):
             values = [
@@ -87,14 +89,16 @@ def _by_model(samples: Sequence[Sample], metric: Metric) -> "Figure | str":
                 and not math.isnan(value := r.value(metric.name))
             ]
             if values:
-                found.append((f"{sample.cell.name}{f', {APART.get(apart, apart)}' if apart else ''}", values))
+                found.append((sample, _words(sample.cell, APART.get(apart, apart)), values))
     if not found:
         return f"no answer has {metric.name} ({metric.title})"
-    found = sorted(found, key=lambda one: -len(one[1]))[:MOST]
-    found.sort(key=lambda one: sorted(one[1])[len(one[1]) // 2], reverse=metric.direction == "lower")
+    found = sorted(found, key=lambda one: -len(one[2]))[:MOST]
+    sign = 1 if metric.direction == "lower" else -1
+    found.sort(key=lambda one: (one[0].cell.weight, sign * median(one[2])), reverse=True)
+    shared = [len({words[n] for _, words, _ in found}) == 1 < len(found) for n in range(len(found[0][1]))]
     figure, axes = _sheet(9, 1.4 + 0.38 * len(found))
     axes.boxplot(
-        [values for _, values in found],
+        [values for _, _, values in found],
         orientation="horizontal",
         widths=0.6,
         patch_artist=True,
@@ -105,13 +109,28 @@ def _by_model(samples: Sequence[Sample], metric: Metric) -> "Figure | str":
         flierprops={"marker": "o", "markersize": 3, "markeredgecolor": "#52606d"},
     )
     axes.set_yticks(
-        range(1, len(found) + 1), [_plain(f"{name} (n {len(values):,})") for name, values in found]
+        range(1, len(found) + 1),
+        [_plain(f"{_said(words, shared, of_all=False)} (n {len(values):,})") for _, words, values in found],
     )
+    axes.set_title(_plain(_said(found[0][1], shared, of_all=True)), fontsize=11, color=INK)
     axes.set_xlim(left=0)
     axes.set_xlabel(f"{metric.title}, {metric.unit}; {metric.direction} is better", color=INK)
     axes.grid(axis="x", color="#dfe4e8", linewidth=0.8)
     axes.set_axisbelow(True)
     return figure
+
+
+Words = tuple[str, ...]  # what names a box, in an order that all have
+
+
+def _words(cell: Cell, apart: str) -> Words:
+    who = ("", cell.pair) if cell.pair else (cell.host or "", cell.model or "")
+    return (*(visible(one) for one in who), cell.terms, "simulated" if cell.simulated else "", apart)
+
+
+def _said(words: Words, shared: Sequence[bool], *, of_all: bool) -> str:
+    """The words that all share, or the others."""
+    return " · ".join(word for word, common in zip(words, shared, strict=True) if word and common == of_all)
 
 
 def _heat(found: Pairs) -> "Figure | str":

@@ -73,7 +73,10 @@ def tell(source: Source, about: Mapping[str, Any] | None = None) -> Told:
         account,
         gathered,
         tuple(made),
-        (*remarks(gathered, open_runs=open_runs), *(unfinished(source.report, slots) if source.report else ())),
+        (
+            *remarks(gathered, open_runs=open_runs),
+            *(unfinished(source.report, slots) if source.report else ()),
+        ),
         pairs(account.items),
         timeline(account, slots),
     )
