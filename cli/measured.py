@@ -94,7 +94,6 @@ def say_paused(on: "Session", run_id: str, wanted: Wanted) -> None:
 def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
     """Tell, write and file what was measured. Returns the exit code: 1 if anything failed or is missing."""
     from cli.history import keep_in_history
-    from cli.rank import print_rankings
     from tasks.report.cells import knees
     from tasks.report.collect import report
     from tasks.report.rank import ranking_object
@@ -120,10 +119,26 @@ def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
         for line in knee:
             echo(line)
         echo()
-        print_rankings(shown, notes)
+        _print_findings(run_id, shown, notes)
         echo(f"results: {wanted.folder}/" if paths else f"results: llmq results {run_id} -o DIR/")
     failed = made.status.failed or made.status.state != "done" or wanted.down
     return 1 if failed else 0
+
+
+def _print_findings(run_id: str, shown: "list[Ranking]", notes: list[str]) -> None:
+    """The tables where all cells were asked alike; else a line for each, since they fill many screens."""
+    from cli.rank import print_rankings
+    from tasks.report.findings import finding
+
+    if len({ranking.terms for ranking in shown}) < 2:
+        print_rankings(shown, notes)
+        return
+    for ranking in shown:
+        if found := finding(ranking, lambda entry: entry.cell.who):
+            echo(found.line)
+    for note in notes:
+        echo(f"note: {note}")
+    echo(f"rankings with their intervals: llmq rank {run_id}")
 
 
 def _cells(on: "Session", made: "Report", wanted: Wanted) -> "list[CellRow]":

@@ -18,6 +18,7 @@ from tasks.report.rank import counted
 from tasks.report.rate import rate_of
 from tasks.report.rows import of_report
 from tasks.report.sample import Request, gather
+from tasks.report.wording import several
 from tasks.work import Bundle
 
 FEW = 10  # below, no rank
@@ -169,7 +170,7 @@ def _notes(
         yield f"{cut} cut at --max-tokens"
     have = slots.get(bundle.host or "", 0)
     if load.concurrency and have and load.concurrency > have:
-        yield f"llmq counts {have} slots there: what is more may have waited in the engine"
+        yield f"llmq counts {several(have, 'slot')} there: what is more may have waited in the engine"
     yield from _schedule(load.rate_rps, measured, requests)
     if load.shared:
         yield "shared: the host may have done other work meanwhile, and its times are of both"

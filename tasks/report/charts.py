@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import InputError, OutputError
 from tasks.report.account import Account
+from tasks.report.findings import APART
 from tasks.report.metric import METRICS, Metric
 from tasks.report.pairs import Pairs, pairs
 from tasks.report.rank import resolve
-from tasks.report.sample import CACHED, FIRST, Cell, Row, Sample, gather
+from tasks.report.sample import Cell, Row, Sample, gather
 from tasks.report.wording import NONE, number, visible
 from tasks.report.write import unwritable
 
@@ -26,7 +27,6 @@ MISSING = "charts as PNG need matplotlib: pip install 'llmq-fleet[bench]', or ma
 INK, ACCENT, WASH = "#16202a", "#0b6a82", "#d5e9ee"
 MOST = 60  # boxes in a chart; those of the most answers stay
 SHORT, TAIL = 72, 40  # characters of a name, and of its end, which tells the cells of one model apart
-APART = {FIRST: "prompt read anew", CACHED: "prompt from the cache"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
 from tasks.report.rate import Limits, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
-from tasks.report.wording import some
+from tasks.report.wording import several, some
 from worker_agent.errors import ContextOverflow
 
 SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps")
@@ -301,7 +301,7 @@ def _notes(
 
 def _what_was_asked(entries: Sequence[Entry], metric: Metric, *, same: bool) -> str:
     if same:
-        return f"all answered the same {len(entries[0].questions)} questions (paper x prompt)"
+        return f"all answered the same {several(len(entries[0].questions), 'question')} (paper x prompt)"
     shared = frozenset.intersection(*(entry.questions for entry in entries))
     every = frozenset.union(*(entry.questions for entry in entries))
     lengths = [entry.prompt_tokens for entry in entries if entry.prompt_tokens]

@@ -15,6 +15,11 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def several(n: int, noun: str) -> str:
+    """`1 slot`, `2 slots`"""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def share(part: float, whole: float) -> str:
     """`12.5 %`, never 0 or 100 where it is not quite."""
     if not whole:

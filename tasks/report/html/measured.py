@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tasks.bench.cell import length_words
 from tasks.report.boxes import Box, box
+from tasks.report.findings import finding, titled
 from tasks.report.html import strips
 from tasks.report.html.axis import Axis, fit
 from tasks.report.html.heat import Cell as HeatCell
@@ -23,7 +24,6 @@ from tasks.report.wording import NONE, number, share
 
 BOXES = 60  # rows of one chart; those of the most answers stay
 BOXED = ("ttft_ms", "itl_ms", "e2e_latency_s")
-APART = {FIRST: "prompt read anew", CACHED: "prompt from the cache"}
 HOW_TO_READ = (
     "A box is the middle half of the answers, the line in it the median; whiskers reach to the last answer "
     "within 1.5 box lengths, rings are answers beyond."
@@ -110,36 +110,12 @@ def _plain(name: str, told: Told) -> str:
     return name.removesuffix(" · simulated") if told.simulated == "all" else name
 
 
-def _titled(metric: Metric, apart: str | None, terms: str) -> str:
-    """`time to first token, prompt read anew, 4 at a time`"""
-    return ", ".join(part for part in (metric.title, APART.get(apart or "", apart), terms) if part)
-
-
 def _finding(ranking: Ranking, told: Told) -> Markup | None:
-    best = [entry for entry in ranking.entries if entry.rank == 1]
-    ranked = [entry for entry in ranking.entries if entry.rank]
-    if not best or len(ranked) < 2:
+    found = finding(ranking, lambda entry: name_of(entry.cell, told))
+    if not found:
         return None
-    names: list[Child] = [tag("b", name_of(entry.cell, told)) for entry in best[:3]]
-    listed = joined([[" and " if n else "", name] for n, name in enumerate(names)])
-    more = f" and {len(best) - 3} more" if len(best) > 3 else ""
-    if len(best) == len(ranked):
-        said = joined("no difference can be told between the ", len(ranked), " that have enough answers")
-    else:
-        figures = (
-            f" ({number(best[0].value)} {ranking.metric.unit})" if len(best) == 1 else " cannot be told apart"
-        )
-        said = joined(
-            listed,
-            more,
-            figures,
-            f", better than {len(ranked) - len(best)} others" if len(ranked) > 2 else "",
-        )
-    return tag(
-        "li",
-        tag("span", _titled(ranking.metric, ranking.apart, ranking.terms), class_="metric"),
-        tag("span", said),
-    )
+    names = joined([[" and " if n else "", tag("b", name)] for n, name in enumerate(found.best)])
+    return tag("li", tag("span", found.about, class_="metric"), tag("span", names, found.said))
 
 
 def _ranking(ranking: Ranking, told: Told) -> Markup:
@@ -156,7 +132,7 @@ def _ranking(ranking: Ranking, told: Told) -> Markup:
     head = ("#rank", "host · model", "#n", f"#{value}", "#95 % interval", "", *tails, "#failed")
     rows = [_cells(entry, shared, axis, told) for entry in ranking.entries if entry.n]
     notes = [*without_rank(ranking, lambda entry: name_of(entry.cell, told)), *ranking.notes]
-    title = _capital(_titled(metric, ranking.apart, ranking.terms))
+    title = _capital(titled(metric, ranking.apart, ranking.terms))
     return tag(
         "div",
         table(f"{title} ({metric.unit}, {metric.direction} is better)", head, rows, "ranking"),
@@ -205,7 +181,7 @@ def _boxes(told: Told, samples: list[Sample], metric: Metric, apart: str | None)
     shown = sorted(found, key=lambda pair: -pair[1].n)[:BOXES]
     shown.sort(key=lambda pair: pair[1].median, reverse=metric.direction == "higher")
     axis = fit(_reach(one for _, one in shown), metric.unit)
-    title = _capital(_titled(metric, apart, samples[0].cell.terms))
+    title = _capital(titled(metric, apart, samples[0].cell.terms))
     notes = ["The axis is logarithmic."] if axis.log else []
     if len(found) > BOXES:
         notes.append(f"The {BOXES} with most answers of {len(found)} are drawn.")
