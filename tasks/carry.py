@@ -99,9 +99,7 @@ class Carrier:
                 return self._copy(held)
             if bundle.load:
                 return self._cells.carry(held, seat, self._manifest(held.claim.run_id))
-            ended = self._answer_all(held, seat)
-            self._pass_place_on(held)
-            return ended
+            return self._answer_all(held, seat)
         except BrokerUnreachable:
             return "the worker stops while Redis is away; the lease ends by itself"
         except UnknownRun:
@@ -140,14 +138,6 @@ class Carrier:
     def _sit(self, held: Held, seat: Seat) -> bool:
         """Have a slot, or wait for one, also where the last item was not the last. False: given up."""
         return seat.sitting or self.slots.sit(seat, lambda: held.stopped.is_set() or self.stopping())
-
-    def _pass_place_on(self, held: Held) -> None:
-        """Where a run limits how many are at work, claims were refused for it and their invitations are
-        gone: ask for the next one now, and not at the steward's next tick."""
-        claim = held.claim
-        if self._manifest(claim.run_id).max_concurrent:
-            again = [Invitation(claim.run_id, claim.number, claim.queue)]
-            self.ledger.patiently(lambda: invite(self.ledger.redis, again, again=True))
 
     def _take(self, turn: Turn, seat: Seat) -> "Turn | str":
         claim = turn.held.claim
