@@ -1,8 +1,8 @@
-"""What a free slot of this host does next: asks the ledger what there is, tasks/staying.py for which model to
-work, tasks/policy.py what to want of it, and claims that."""
+"""What a free slot of this host does next: asks the ledger what there is, tasks/ownmodels.py for which
+model to work, tasks/policy.py what to want of it, and claims that."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from tasks.ledger.ledger import Ledger
 from tasks.ledger.outlook import Outlook
 from tasks.livehost import LiveHost
 from tasks.neighbours import Neighbours
+from tasks.ownmodels import OwnModels
 from tasks.policy import Choice, Peer, choose
 from tasks.slots import Slots
-from tasks.staying import UNKNOWN_LOAD_S, Pile, Stay, free_of_cost
-from tasks.work import ANY_MODEL, queue_of, queue_of_host
+from tasks.work import model_of
 
 ASK_AGAIN_S = 0.25  # while there is work and none of it is for us
 SHARED_S = 0.005  # a look that began so long before somebody asked will do for them too
@@ -35,24 +35,16 @@ class _Refusal(NamedTuple):
 
 
 class Claims:
-    """Shared by the threads of one worker. `at_work`: the queues of the bundles it holds; `on_turn` hears
-    that it works for another model from now on."""
+    """Shared by the threads of one worker."""
 
     def __init__(
-        self,
-        live: LiveHost,
-        ledger: Ledger,
-        slots: Slots,
-        neighbours: Neighbours,
-        at_work: Callable[[], Iterable[str]],
-        on_turn: Callable[[], None],
+        self, live: LiveHost, ledger: Ledger, slots: Slots, neighbours: Neighbours, models: OwnModels
     ) -> None:
-        self._live, self._ledger, self._slots, self._neighbours = live, ledger, slots, neighbours
-        self._at_work, self._on_turn = at_work, on_turn
+        self._live, self._ledger, self._slots = live, ledger, slots
+        self._neighbours, self._models = neighbours, models
         self.plenty = False  # so much was due at the last claim that an invitation waits for every slot
-        self._stay = Stay()
         self._refused: dict[tuple[str, str], _Refusal] = {}  # by run and queue
-        self._looking, self._choosing = Lock(), Lock()
+        self._looking = Lock()
         self._looked_at, self._looks = float("-inf"), list[Outlook]()
 
     def next(self, stopping: Callable[[], bool]) -> Claim | None:
@@ -89,7 +81,7 @@ class Claims:
             return None
         for look, choice in self._ours([(look, self._choice(look)) for look in looks]):
             if (choice.take or choice.help_) and (claim := self._ask(look, choice)):
-                self._claimed(self._model(look.queue))
+                self._models.claimed(look.queue)
                 return claim
         return None
 
@@ -122,102 +114,47 @@ class Claims:
             threads = sum(host.slots + 1 for host in others) + self._slots.slots + 1
             self.plenty = look.due.bundles > threads
         else:
-            self._refuse((look.run_id, look.queue))
+            self._refuse(look)
         return claim
 
-    def _refuse(self, what: tuple[str, str]) -> None:
+    def _refuse(self, look: Outlook) -> None:
         """Twice, by two looks, is a refusal; once, another slot that shared the look was faster."""
         if len(self._refused) > MOST_REFUSED:
             self._refused.clear()
+        what = look.run_id, look.queue
         before = self._refused.get(what)
         again = before is not None and before.look != self._looked_at
         self._refused[what] = _Refusal(self._looked_at, time.monotonic() if again else float("-inf"))
 
-    def _is_refused(self, what: tuple[str, str]) -> bool:
-        refusal = self._refused.get(what)
+    def _is_refused(self, look: Outlook) -> bool:
+        refusal = self._refused.get((look.run_id, look.queue))
         return refusal is not None and time.monotonic() - refusal.at < REFUSED_S
-
-    # -- of several models --------------------------------------------------------------------
 
     def _ours(self, chosen: Sequence[Chosen]) -> Sequence[Chosen]:
         """What there is for the model this host is on; where it has nothing to do, help for others too."""
-        live = self._live
-        if len(live.models) < 2 or free_of_cost(live.speeds.load_s, live.speeds.item_s):
+        turn = self._models.turn(
+            (look, choice.take and not self._is_refused(look)) for look, choice in chosen
+        )
+        if turn is None:
             return chosen
-        with self._choosing:
-            at_work = {self._model(queue) for queue in self._at_work()}
-            turn = self._stay.next(self._piles(chosen), at_work, live.speeds.load_s, time.monotonic())
-            self._say(self._stay.goal)
-        ours = [one for one in chosen if self._model(one[0].queue) == turn.model]
+        ours = [one for one in chosen if self._models.of(one[0].queue) == turn.model]
         if not turn.helps:
             return ours
-        load_s = UNKNOWN_LOAD_S if live.speeds.load_s is None else live.speeds.load_s
-        others = [look for look, _ in chosen if self._model(look.queue) != turn.model]
+        load_s = self._models.load_s
+        others = (look for look, _ in chosen if self._models.of(look.queue) != turn.model)
         return [*ours, *((look, replace(self._choice(look, load_s), take=False)) for look in others)]
-
-    def _claimed(self, model: str) -> None:
-        with self._choosing:
-            self._stay.claimed(model)
-            self._say(model)
-
-    def _say(self, model: str) -> None:
-        """The others see in the host record for which model we work."""
-        if model != self._live.current:
-            self._live.current = model
-            if len(self._live.models) > 1:
-                self._on_turn()
-
-    def _piles(self, chosen: Sequence[Chosen]) -> list[Pile]:
-        """What is due for each of our models."""
-        piles = {model.name: self._empty(model.name) for model in self._live.models}
-        for look, choice in chosen:
-            model = self._model(look.queue)
-            pile = piles.get(model, Pile(model))
-            if choice.take and not self._is_refused((look.run_id, look.queue)):
-                priority = max(pile.priority, look.priority) if pile.due_s else look.priority
-                pile = replace(pile, due_s=pile.due_s + self._takes_s(look, model), priority=priority)
-            piles[model] = replace(pile, coming=pile.coming or look.coming)
-        return list(piles.values())
-
-    def _empty(self, model: str) -> Pile:
-        able = [host for host in self._neighbours.of(queue_of(model)) if host.able]
-        rank = sum(host.current != model and host.id < self._live.host.id for host in able)
-        return Pile(model, hosts=sum(host.current == model for host in able), rank=rank)
-
-    def _takes_s(self, look: Outlook, model: str) -> float:
-        """How long this host would take for what is due; of a model it has not seen, as for another."""
-        known = self._live.speeds.all()
-        speed = known.get(model) or next(iter(known.values()), None)
-        due = look.due
-        if speed is None:
-            return float(due.bundles)
-        a_bundle_s = speed.bundle_s(due.tokens / due.bundles, due.items / due.bundles, due.answer)
-        return due.bundles * a_bundle_s / max(1, self._live.slots)
 
     # -- who we are, and who the others -------------------------------------------------------
 
     def _own(self, queue: str) -> Peer:
-        return Peer(self._live.host.id, self._live.slots, self._live.speeds.of(self._model(queue)))
+        return Peer(self._live.host.id, self._live.slots, self._live.speeds.of(self._models.of(queue)))
 
     def _peers(self, queue: str) -> list[Peer]:
         """The others who take from it now: not those who are on another model."""
         made = []
         for host in self._neighbours.of(queue):
-            model = _model(queue, host.models[0].name if host.models else "")
+            model = model_of(queue, host.models[0].name if host.models else "")
             if host.able and host.current in ("", model):
                 speeds = {one.model: one.speed for one in host.speeds}
                 made.append(Peer(host.id, host.slots, speeds.get(model)))
         return made
-
-    def _model(self, queue: str) -> str:
-        models = self._live.models
-        return _model(queue, models[0].name if models else "")
-
-
-def _model(queue: str, default: str) -> str:
-    """What the work in it asks for; of pinned work, which may ask for any, the host's default."""
-    return (
-        default
-        if queue == ANY_MODEL or queue.startswith(queue_of_host(""))
-        else queue.removeprefix("llmq.model.")
-    )

@@ -24,6 +24,7 @@ from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
 from tasks.neighbours import Neighbours
+from tasks.ownmodels import OwnModels
 from tasks.recent import RecentCommits
 from tasks.runs import Runs
 from tasks.settings import Settings
@@ -73,9 +74,8 @@ class Serving:
         self._steward = Steward(self._ledger, incarnation, result_ttl_s=ttl_s)
         self._commits = RecentCommits(self._ledger)
         self._renew_now = threading.Event()
-        self._claims = Claims(
-            self.live, self._ledger, self.slots, self._neighbours, self._holdings.queues, self._renew_now.set
-        )
+        models = OwnModels(self.live, self._neighbours, self._holdings.queues, self._renew_now.set)
+        self._claims = Claims(self.live, self._ledger, self.slots, self._neighbours, models)
         self._stopping, self._graceless, self._left = (threading.Event() for _ in range(3))
         self._stuck_at: float | None = None  # since when every slot is
         self._record = self.live.record()

@@ -39,6 +39,12 @@ def queue_of_host(host_id: str) -> str:
     return f"llmq.host.{host_id}"
 
 
+def model_of(queue: str, default: str) -> str:
+    """What the work in a queue asks for; of pinned work, which may ask for any, the host's `default`."""
+    pinned = queue.startswith(queue_of_host(""))
+    return default if pinned or queue == ANY_MODEL else queue.removeprefix("llmq.model.")
+
+
 def is_ours(queue: str) -> bool:
     """Invitations lie in it, and nothing else."""
     return queue.startswith("llmq.")
