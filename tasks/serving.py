@@ -11,14 +11,13 @@ from dataclasses import replace
 
 import redis
 
-from tasks import hosts, overdue, pause
+from tasks import hosts, pause
 from tasks.carry import Carrier
 from tasks.claims import Claims
 from tasks.connection import connect
 from tasks.errors import BrokerUnreachable
 from tasks.gauge import Gauge
 from tasks.hosts import HostTaken
-from tasks.invite import Invitation, invite
 from tasks.lease import Holdings
 from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
@@ -31,7 +30,8 @@ from tasks.settings import Settings
 from tasks.slots import Slots
 from tasks.steward import Steward
 from tasks.texts import Texts
-from tasks.work import RETRY_SUFFIX, queue_of_host
+from tasks.watch import Watch
+from tasks.work import RETRY_SUFFIX
 from worker_agent.config import Host
 from worker_agent.detect import differs
 from worker_agent.errors import LLMQError
@@ -76,6 +76,9 @@ class Serving:
         self._renew_now = threading.Event()
         models = OwnModels(self.live, self._neighbours, self._holdings.queues, self._renew_now.set)
         self._claims = Claims(self.live, self._ledger, self.slots, self._neighbours, models)
+        self._watch = Watch(
+            self.live, self._ledger, self.slots, self._neighbours, self._holdings, self._claims
+        )
         self._stopping, self._graceless, self._left = (threading.Event() for _ in range(3))
         self._stuck_at: float | None = None  # since when every slot is
         self._record = self.live.record()
@@ -144,7 +147,7 @@ class Serving:
                 self._steward.tick()  # the predecessor may have led: nobody else invites for them yet
         for once in (self._warm, self._end):
             threading.Thread(target=once, name=once.__name__, daemon=True).start()
-        for loop in (self._renew, self._probe, self._listen, self._watch, self._look_at_gauge):
+        for loop in (self._renew, self._probe, self._listen, self._look_around, self._look_at_gauge):
             threading.Thread(target=self._keep, args=(loop,), name=loop.__name__, daemon=True).start()
         self._steward.start()
 
@@ -265,40 +268,9 @@ class Serving:
                 self.on_change()
                 self.slots.wake()
 
-    def _watch(self) -> None:
-        """Look for calls that wait too long."""
+    def _look_around(self) -> None:
         while not self._stopping.wait(WATCH_S):
-            for held in self._holdings.all():
-                if held.asking:
-                    overdue.look(held, self.live, self._ledger, self._neighbours.of(held.claim.queue))
-            self._let_waiting_go()
-            try:
-                if len(self._holdings):
-                    self._neighbours.look()
-                self._invite_ourselves()
-            except (redis.RedisError, BrokerUnreachable) as error:
-                log.debug("waiting for Redis: %s", error)
-
-    def _invite_ourselves(self) -> None:
-        """A slot that nobody invites may still be of help to those who are at work."""
-        client, own = self._ledger.redis, queue_of_host(self.live.host.id)
-        free = min(self.live.limit(), self.slots.slots) - self.slots.taken
-        if free <= 0 or not (runs := client.smembers(keys.OPEN)):
-            return
-        self._neighbours.look()
-        if client.llen(own):
-            return
-        if self._claims.anything():
-            invite(client, [Invitation(min(runs), 0, own, "help")] * free)
-
-    def _let_waiting_go(self) -> None:
-        """Where every slot is overdue, a bundle that waits for one is better off elsewhere."""
-        holding = self._holdings.all()
-        if sum(one.lent for one in holding) >= self.slots.slots:
-            for one in holding:
-                if not one.lent and not one.asking:
-                    one.stop()
-            self.slots.wake()
+            self._watch.look()
 
     def _look_at_gauge(self) -> None:
         """For what no call tells: that slots are idle, and that it is time to find out again."""
