@@ -61,6 +61,8 @@ def follow_to_end(work: "Session", run_id: str, outputs: Sequence[Path], progres
         for landing in landings.values():
             stack.callback(landing.close)
         for view in follow(work.ledger, run_id):
+            for trouble in view.troubles():
+                progress.note(trouble)
             progress.show(view)
             for path, landing in list(landings.items()):
                 try:

@@ -30,7 +30,7 @@ def describe(view: "View") -> str:
         parts.append("still reading papers")
     elif view.status.state == "incomplete":
         parts.append("its submission broke off: give the same command again")
-    elif view.eta_s is not None and not view.status.ended:
+    elif view.eta_s is not None and not view.status.ended and not view.waiting_for():
         parts.append(f"about {duration(view.eta_s)} left")
     parts += [f"waiting for {taker_of(queue)}" for queue in view.waiting_for()]
     parts += [f"{host.id} is down" for host in view.hosts if host.trouble]

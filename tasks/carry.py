@@ -179,17 +179,21 @@ class Carrier:
         if elsewhere:
             self.live.withdraw(claim.bundle.model)
         broken = {host.id for host in others if host.trouble}
+        blame_host = elsewhere or self._engine_failed(error)
+        given_up = verdict.given_up(error, hopeless=self.live.breaker.hopeless, alone=alone)
         outcome = verdict.after_failure(
-            retryable=error.retryable or elsewhere,
+            retryable=(error.retryable or elsewhere) and not given_up,
             failed_before=verdict.tries(turn.failures, broken, self.settings.max_retries),
             max_retries=self.settings.max_retries,
             alone=alone,
-            blame_host=elsewhere or self._engine_failed(error),
+            blame_host=blame_host,
             failures=len(turn.failures),
         )
-        failure = Failure(
-            self.live.host.id, error.kind, self.live.told(error)[:MESSAGE_CHARS], outcome.counted
-        )
+        message = self.live.told(error)[:MESSAGE_CHARS]
+        if given_up:
+            self.live.try_next()
+            message += f" ({self.live.host.id} fails every request: not asked again)"
+        failure = Failure(self.live.host.id, error.kind, message, outcome.counted)
         if outcome.ends:
             status = getattr(error, "http_status", None)
             return self._end(turn, failure, {"http_status": status} if status else {})

@@ -33,6 +33,14 @@ class View:
         served = {queue for host in self.hosts if host.able for queue in host.queues}
         return sorted(queue for queue in self.status.waiting if queue not in served)
 
+    def troubles(self) -> list[str]:
+        """Hosts that this run has work for and that take none, with what their engines say."""
+        return [
+            f"{host.id} is down: {host.trouble}"
+            for host in self.hosts
+            if host.trouble and not self.status.waiting.keys().isdisjoint(host.queues)
+        ]
+
 
 def follow(ledger: Ledger, run_id: str, poll_s: float = POLL_S) -> Iterator[View]:
     """Views of a run, the last one when it has ended. Raises UnknownRun when it is gone."""

@@ -18,7 +18,7 @@ from worker_agent.completion import EngineState, ModelState
 from worker_agent.config import Host, ModelName
 from worker_agent.detect import connect
 from worker_agent.engines.base import LOAD_S, Engine
-from worker_agent.errors import EngineError, EngineUnavailable, ModelNotFound
+from worker_agent.errors import EngineError, EngineOverloaded, EngineUnavailable, ModelNotFound
 from worker_agent.knee import CAP, Knee
 from worker_agent.machine import about, hostname, machine_id
 from worker_agent.version import git_sha, llmq_version, python_version
@@ -154,7 +154,13 @@ class LiveHost:
         with self._lock:
             if absent:
                 self._ready.clear()  # who comes back may have forgotten what it had loaded
-            return self.breaker.failed(time.monotonic(), self.told(error), absent=absent)
+            busy = isinstance(error, EngineOverloaded)
+            return self.breaker.failed(time.monotonic(), self.told(error), absent=absent, busy=busy)
+
+    def try_next(self) -> None:
+        """Whoever comes next is a trial, without a pause."""
+        with self._lock:
+            self.breaker.try_next()
 
     def told(self, error: Exception) -> str:
         """What may leave this machine of an error: the host's name stands for its address."""

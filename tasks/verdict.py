@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from tasks.work import Failure
-from worker_agent.errors import EmptyAnswer, EngineError, EngineOverloaded, EngineUnavailable
+from worker_agent.errors import EmptyAnswer, EngineError, EngineOverloaded, EngineUnavailable, LLMQError
 
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 30.0
@@ -46,6 +46,14 @@ def blames_host(error: EngineError, *, opened: bool, spent: bool) -> bool:
     if isinstance(error, EngineUnavailable | EngineOverloaded):
         return True
     return opened and not isinstance(error, EmptyAnswer)
+
+
+def given_up(error: LLMQError, *, hopeless: bool, alone: bool) -> bool:
+    """Whether an item ends at its first failure: its host is `hopeless` and nobody else can take it. Of a
+    hundred items each then costs one request, not four with half a minute between them. Who is away or has no
+    room may come back by itself, and is waited for."""
+    waits = isinstance(error, EngineUnavailable | EngineOverloaded)
+    return hopeless and alone and isinstance(error, EngineError) and error.retryable and not waits
 
 
 def after_failure(

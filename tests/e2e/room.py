@@ -45,8 +45,8 @@ class Simulator:
         with urllib.request.urlopen(f"{self.url}/simulator/calls", timeout=5) as page:
             return dict(json.load(page))
 
-    def fault(self, mode: str, count: int = 0) -> None:
-        body = json.dumps({"mode": mode, "count": count}).encode()
+    def fault(self, mode: str, count: int = 0, rate: float = 1.0) -> None:
+        body = json.dumps({"mode": mode, "count": count, "rate": rate}).encode()
         urllib.request.urlopen(f"{self.url}/simulator/fault", data=body, timeout=5).close()
 
 

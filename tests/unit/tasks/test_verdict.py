@@ -1,6 +1,6 @@
 """What follows a failed attempt."""
 
-from tasks.verdict import ELSEWHERE_S, LONGEST_BACKOFF_S, Verdict, after_failure, blames_host
+from tasks.verdict import ELSEWHERE_S, LONGEST_BACKOFF_S, Verdict, after_failure, blames_host, given_up
 from worker_agent.errors import BadReply, EmptyAnswer, EngineOverloaded, EngineTimeout, EngineUnavailable
 
 FAILED = {"retryable": True, "failed_before": 0, "max_retries": 3, "alone": False, "blame_host": False}
@@ -54,3 +54,14 @@ def test_a_failure_counts_until_the_breaker_opens() -> None:
 def test_patience_ends() -> None:
     """Trial after trial has failed: attempts count, and the run comes to its end."""
     assert not blames_host(EngineOverloaded("503"), opened=True, spent=True)
+
+
+def test_an_item_is_given_up_where_nothing_can_be_hoped() -> None:
+    """Its host fails whatever it is asked and nobody else can take it; not where somebody can, and not where
+    the host may come back by itself."""
+    assert given_up(BadReply("500"), hopeless=True, alone=True)
+    assert given_up(EngineTimeout("silent"), hopeless=True, alone=True)
+    assert not given_up(BadReply("500"), hopeless=True, alone=False)
+    assert not given_up(BadReply("500"), hopeless=False, alone=True)
+    assert not given_up(EngineOverloaded("503"), hopeless=True, alone=True)
+    assert not given_up(EngineUnavailable("refused"), hopeless=True, alone=True)

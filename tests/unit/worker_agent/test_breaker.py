@@ -1,6 +1,6 @@
 """When a host stops taking work, and how it comes back."""
 
-from worker_agent.breaker import FIRST_PAUSE_S, Breaker
+from worker_agent.breaker import FIRST_PAUSE_S, MOST_TRIALS, Breaker
 
 
 def test_three_failures_in_a_row_open_it() -> None:
@@ -54,3 +54,32 @@ def test_a_probe_lets_one_trial_through() -> None:
     breaker.probed(3.0, answered=True)
     breaker.succeeded()
     assert breaker.closed
+
+
+def test_hope_ends_after_trials_at_the_longest_pause() -> None:
+    """An engine that answers its probes and fails every trial: four of them at the longest pause, and from
+    then on each who comes is one, without a pause; a success makes it well."""
+    breaker, now = Breaker(longest_pause_s=4.0), 0.0
+    for _ in range(3):
+        breaker.failed(now, "500", absent=False)
+    trials = 0
+    while not breaker.hopeless:
+        now = breaker.probe_at
+        breaker.probed(now, answered=True)
+        breaker.failed(now, "500", absent=False)
+        trials += 1
+    assert (trials, now) == (1 + MOST_TRIALS, 1 + 2 + 4 * (MOST_TRIALS - 1))
+    breaker.try_next()
+    assert breaker.state == "half-open"
+    breaker.succeeded()
+    assert not breaker.hopeless
+
+
+def test_who_is_away_or_busy_is_never_hopeless() -> None:
+    """It may come back by itself."""
+    for why in ({"absent": True}, {"absent": False, "busy": True}):
+        breaker = Breaker(longest_pause_s=1.0)
+        for n in range(20):
+            breaker.failed(float(n), "503", **why)
+            breaker.probed(float(n), answered=True)
+        assert not breaker.hopeless
