@@ -276,7 +276,8 @@ def _no_rank(
     if n < LEAST_N:
         return f"{n} of the {LEAST_N} answers that a rank needs"
     if interval is None:
-        return f"its {n} answers are of {len({*papers(requests)})} papers, too few for an interval"
+        about = several(len({*papers(requests)}), "paper" if requests[0].paper else "question")
+        return f"its {n} answers are about {about}, too few for an interval"
     return "simulated, and others are not" if sample.cell.simulated and real else None
 
 

@@ -75,7 +75,7 @@ class Request:
 
     run: str
     place: str  # host and model
-    question: str  # paper and prompt
+    question: str  # paper and prompt, of a later stage those its chain began with
     paper: str | None
     started_s: float  # by its host's clock, NaN where unknown
     finished_s: float
@@ -242,10 +242,11 @@ def _request(run: str, row: Row) -> Request:
     took_s = figure(row, "stream_end_s")
     took_s = figure(row, "e2e_latency_s") if math.isnan(took_s) else took_s
     paper = row.get("paper_id") or row.get("file")
+    prompt = row.get("prompt_sha256") or row.get("prompt_name")
     return Request(
         run=run,
         place=f"{row.get('host')} {_model(row)}",
-        question=f"{paper or ''} {row.get('prompt_sha256') or row.get('prompt_name') or ''}",
+        question=f"{paper or ''} {prompt or ''} {_first_asked(row)}",
         paper=paper,
         started_s=started_s,
         finished_s=started_s + took_s,
@@ -256,6 +257,12 @@ def _request(run: str, row: Row) -> Request:
         sources=(row.get("mem_source"), row.get("energy_source")),
         prompt=_cached(row),
     )
+
+
+def _first_asked(row: Row) -> str:
+    """Of a later stage, whose instruction is the same for all: which question its chain began with, by its
+    place, which is the same in every bundle. So two summarizers of one text were asked the same."""
+    return str(row.get("parent") or "").rpartition("-")[2]
 
 
 def _cached(row: Row) -> str | None:

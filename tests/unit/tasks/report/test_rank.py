@@ -221,7 +221,32 @@ def test_papers_that_decide_make_intervals_wider() -> None:
         ]
         for host in "ab"
     )
-    assert "are of 3 papers, too few" in (entries(a, b)["a"].reason or "")
+    assert "are about 3 papers, too few" in (entries(a, b)["a"].reason or "")
+
+
+def test_a_later_stage_has_as_many_questions_as_its_chains() -> None:
+    """One instruction for all of them is not one question: ten prompts, summarized by two."""
+    two = [
+        [
+            dict(
+                row,
+                paper_id=None,
+                prompt_sha256="summarize",
+                parent=f"run-{host}{k // 10}-{k % 10}",
+                stage="end",
+            )
+            for k, row in enumerate(rows(host, 30, ms))
+        ]
+        for host, ms in (("a", 100.0), ("b", 150.0))
+    ]
+    (ranking,) = rankings(gathered(*two).samples, METRICS["ttft_ms"])
+    assert ranking.same_questions
+    assert "all answered the same 10 questions (paper x prompt)" in ranking.notes
+    other = [dict(row, parent=f"run-9-{10 + k % 10}") for k, row in enumerate(two[1])]
+    made = entries(two[0], other)
+    assert [(one.rank, one.summary and round(one.summary.effective_n) <= 30) for one in made.values()] == [
+        (1, True), (2, True)
+    ]  # fmt: skip
 
 
 def test_requests_a_second_and_goodput() -> None:
