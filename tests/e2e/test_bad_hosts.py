@@ -14,7 +14,7 @@ QUICK = {"LLMQ_HEALTH_CHECK_INTERVAL": "2"}
 
 
 def prompts(many: int) -> list[str]:
-    return [f"Why is it so number {n}?" for n in range(many)]
+    return [f"Why is {n} so?" for n in range(many)]
 
 
 def two_hosts(room: Room, many: int = MANY) -> dict[str, Simulator]:
@@ -89,11 +89,11 @@ def test_a_host_that_recovers_is_used(room: Room) -> None:
 
 
 def test_a_host_that_fails_half_its_requests_loses_nothing(room: Room) -> None:
-    """Every other one or so fails: each item is asked until it is answered, all on the one host."""
+    """About every other one: each item is asked until it is answered, all on the one host."""
     sims = two_hosts(room, many=6)
     sims["bad"].fault("500", rate=0.5)
-    done = room.llmq(*asking("matrix"), timeout_s=90, LLMQ_MAX_RETRIES="9", **QUICK)
+    done = room.llmq(*asking("matrix"), timeout_s=90, **QUICK)
     assert done.returncode == 0, done.stderr
-    assert sims["bad"].calls()["refused"] >= 3, "it did fail"
+    assert sims["bad"].calls()["refused"] == 5, "of these eleven tries, by its seed"
     asked = [row for row in document(room)["results"] if row["host"] == "bad"]
     assert len(asked) == 6
