@@ -1,6 +1,5 @@
 """`llmq bench`: how fast is each model on each host, under which load."""
 
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -207,7 +206,7 @@ def _measure(
 ) -> int:
     import signal
 
-    from cli.measured import how_far, say_measured, say_paused
+    from cli.measured import HowFar, say_measured, say_paused
     from cli.outcome import follow_to_end
     from cli.progress import Progress
     from tasks.bench.asked import to_bench
@@ -223,7 +222,7 @@ def _measure(
                 fleet.check_models(bench.models)
                 wanted.saw(fleet)
                 run_id = _start(on, to_bench(bench, fleet.records, *questions), progress, wanted, fresh=fresh)
-                progress.says = partial(how_far, on)
+                progress.says = HowFar(on)
                 follow_to_end(on, run_id, (), progress)
         except KeyboardInterrupt:
             progress.stop()

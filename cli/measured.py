@@ -2,7 +2,9 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,18 +60,41 @@ def outputs_in(folder: Path, *, exo_lab: bool) -> tuple[Path, ...]:
     return tuple(folder / name for name in names)
 
 
-def how_far(on: "Session", view: "View") -> str:
-    """The cells at work, for the line that shows progress."""
-    from cli.progress import taker_of
-    from tasks.bench.progress import noted
+class HowFar:
+    """The line that shows progress: how long it will still take, and the cells at work."""
 
-    run_id = view.status.run_id
-    numbers = noted(on.ledger, run_id)
-    bundles = on.runs.some_bundles(run_id, numbers) if numbers else {}
-    parts = [f"{place(bundle)} {100 * numbers[number]:.0f} %" for number, bundle in bundles.items()]
-    parts += [f"waiting for {taker_of(queue)}" for queue in view.waiting_for()]
-    parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
-    return " · ".join(parts)
+    def __init__(self, on: "Session") -> None:
+        from tasks.bench.forecast import Forecast
+
+        self._on, self._forecast = on, Forecast()
+
+    def __call__(self, view: "View") -> str:
+        from cli.progress import duration, taker_of
+        from tasks.bench.progress import noted
+
+        on, run_id = self._on, view.status.run_id
+        at_work = noted(on.ledger, run_id)
+        bundles = dict(on.runs.bundles(run_id))
+        left_s = self._left_s(view, bundles, at_work)
+        parts = [f"about {duration(left_s)} left"] if left_s and not view.status.ended else []
+        parts += [f"{place(bundles[n])} {100 * share:.0f} %" for n, share in at_work.items() if n in bundles]
+        parts += [f"waiting for {taker_of(queue)}" for queue in view.waiting_for()]
+        parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
+        return " · ".join(parts)
+
+    def _left_s(
+        self, view: "View", bundles: "Mapping[int, Bundle]", at_work: Mapping[int, float]
+    ) -> float | None:
+        loads = [bundle.load for bundle in bundles.values() if bundle.load]
+        if not loads or any(load.sweep or load.length for load in loads):
+            return None
+        planned: Counter[str] = Counter()
+        done = {host: float(many) for host, many in view.status.by_host.items()}
+        for place_in_run, bundle in bundles.items():
+            host, items = bundle.host or "", len(bundle.prompts)
+            planned[host] += items
+            done[host] = done.get(host, 0.0) + items * at_work.get(place_in_run, 0.0)
+        return self._forecast.left_s(time.monotonic(), planned, done)
 
 
 def place(bundle: "Bundle") -> str:
