@@ -176,7 +176,8 @@ def _bench(
     given = [warmup, read.warmup if read else None, 3]
     named = tuple(dict.fromkeys(models)) or tuple(read.models if read else ())
     with fleet_hosts(settings, fleet, simulate=simulate, models=named) as every:
-        chosen = chosen_hosts(every, hosts)
+        # Simulated ones serve the models by the names that were asked for.
+        chosen = chosen_hosts(read.named(every) if read and not simulate else every, hosts)
         bench = Bench(
             hosts=tuple(host.id for host in chosen),
             models=named,

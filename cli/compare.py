@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tasks.report.rows import Source
     from tasks.report.sample import Sample
 
-PART = re.compile(r"(?:(?P<run>.+?)/)?(?P<kind>host|model):(?P<id>.+)")
+PART = re.compile(r"(?:(?P<run>.+?)/)?(?P<kind>host|model|engine):(?P<id>.+)")
 
 
 @click.command(short_help="Is A better than B, and by how much?")
@@ -27,8 +27,9 @@ PART = re.compile(r"(?:(?P<run>.+?)/)?(?P<kind>host|model):(?P<id>.+)")
 def compare(
     a: str, b: str, runs: tuple[str, ...], by: tuple[str, ...], slos: tuple[str, ...], as_json: bool
 ) -> None:
-    """Compare two hosts (host:ID) or models (model:NAME) of a run (--run, default: the latest), or two runs,
-    or parts of them (RUN/host:ID). A run may also be a results file.
+    """Compare two hosts (host:ID), models (model:NAME) or engines (engine:NAME, each model they share by
+    itself) of a run (--run, default: the latest), or two runs, or parts of them (RUN/host:ID). A run may also
+    be a results file.
 
     Where both answered the same papers and prompts, these are compared pair by pair; that finds smaller
     differences, and no host is blamed for long papers. Where no difference is found, the answer says how
@@ -36,12 +37,14 @@ def compare(
 
     \b
     llmq compare host:mac-1 host:mac-2
+    llmq compare engine:ollama engine:llama_cpp
     llmq compare 3f9a 77b0 --by ttft
     llmq compare old.json/host:pi latest/host:pi --by tps --json
     """
-    from cli.rank import sources
+    from cli.rank import engines_machines, sources
     from tasks.report.compare import COMPARED
     from tasks.report.compare import compare as compare_sides
+    from tasks.report.engines import engines_and_machines
     from tasks.report.limits import read_limits
     from tasks.report.match import matches
     from tasks.report.metric import METRICS, find_metric
@@ -59,6 +62,7 @@ def compare(
     with sources(run for named, _, _ in wanted.values() for run in named) as found:
         still_open = {one.run for one in found.values() if not one.ended}
         samples = [_samples(word, *wanted[word], found) for word in (a, b)]
+        machines = engines_machines(found) if "engine" in {kind for _, kind, _ in wanted.values()} else {}
     names = [wanted[word][2] or word for word in (a, b)]
     if names[0] == names[1]:
         names = [a, b]
@@ -73,6 +77,7 @@ def compare(
         for one in compare_sides(left, right, metric, limits)
         if by or one.n_a or one.n_b
     ]
+    said += engines_and_machines([*samples[0], *samples[1]], machines)
     said += [f"run {run} is still going: this is what it has so far" for run in sorted(still_open)]
     if as_json:
         echo(json.dumps({"comparisons": [one.to_object() for one in made], "notes": said}))
@@ -84,7 +89,7 @@ def compare(
 
 
 def _parts(word: str, runs: tuple[str, ...]) -> tuple[tuple[str, ...], str | None, str | None]:
-    """The runs a side is looked for in, `host` or `model`, and which."""
+    """The runs a side is looked for in, `host`, `model` or `engine`, and which."""
     match = PART.fullmatch(word)
     if not match:
         return (word,), None, None
@@ -97,7 +102,7 @@ def _samples(
     from tasks.errors import InputError
     from tasks.report.sample import gather
 
-    gathered = gather(pair for run in runs for pair in found[run])
+    gathered = gather((pair for run in runs for pair in found[run]), "engine" if kind == "engine" else None)
     kept = [one for one in gathered.samples if kind is None or getattr(one.cell, kind) == wanted]
     if not any(one.requests for one in kept):
         known = sorted({str(getattr(one.cell, kind or "host")) for one in gathered.samples if one.requests})

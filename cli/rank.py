@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ HEAD = ("95 % interval", "p90", "p95", "p99", "mean", "failed")
 )
 @click.option(
     "--per",
-    type=click.Choice(["host", "model", "pair"]),
+    type=click.Choice(["host", "model", "engine", "pair"]),
     help="Take together what else differs; by default each host x model is ranked.",
 )
 @click.option("--slo", "slos", multiple=True, metavar="LIMITS", help="For goodput: ttft=500ms,e2e=10s")
@@ -97,6 +97,7 @@ Made = tuple[dict[str, Any], "list[Ranking]", "list[Ranking]"]  # head, rankings
 
 def _of_runs(words: tuple[str, ...], by: tuple[str, ...], per: str | None, slos: tuple[str, ...]) -> Made:
     from tasks.errors import InputError
+    from tasks.report.engines import engines_and_machines
     from tasks.report.limits import read_limits
     from tasks.report.metric import METRICS, find_metric
     from tasks.report.rank import SHOWN, rankings, remarks, resolve
@@ -109,6 +110,7 @@ def _of_runs(words: tuple[str, ...], by: tuple[str, ...], per: str | None, slos:
         found = list({source.run: source for source in by_word.values()}.values())
         open_runs = [source.run for source in found if not source.ended]
         gathered = gather((pair for source in found for pair in source), per)
+        machines = engines_machines(by_word) if per == "engine" else {}
     if not any(sample.requests for sample in gathered.samples):
         raise InputError(f"nothing to rank in {', '.join(s.run for s in found)}: {_why_nothing(gathered)}")
     wanted = [resolve(word, gathered.samples) for word in by]
@@ -117,11 +119,11 @@ def _of_runs(words: tuple[str, ...], by: tuple[str, ...], per: str | None, slos:
     made = {
         metric.name: rankings(gathered.samples, metric, limits) for metric in dict.fromkeys([*shown, *every])
     }
-    notes = remarks(gathered, open_runs=open_runs)
+    notes = remarks(gathered, open_runs=open_runs) + engines_and_machines(gathered.samples, machines)
     notes += [f"{one.title}: no answer has this figure" for one in wanted if not made[one.name]]
     head = {
         "runs": [source.run for source in found],
-        "per": per or "host x model",
+        "per": "engine x model" if per == "engine" else per or "host x model",
         "limits": limits,
         "notes": notes,
     }
@@ -166,6 +168,23 @@ def sources(words: Iterable[str]) -> "Iterator[dict[str, Source]]":
             reports = {run_id: source_of(report(on.runs, run_id)) for run_id in ids.values()}
             found |= {word: reports[run_id] for word, run_id in ids.items()}
         yield found
+
+
+def engines_machines(found: "Mapping[str, Source]") -> dict[str, str]:
+    """Host -> its engine's machine, where run.json or its run knows it."""
+    from tasks.report.engines import machines_of
+    from tasks.report.ranking_files import beside
+    from tasks.served import signed
+
+    return machines_of(
+        host
+        for word, source in found.items()
+        for host in (
+            signed(source.report.runs.ledger.redis, source.run)
+            if source.report
+            else beside(Path(word), source.run).get("hosts", ())
+        )
+    )
 
 
 def _why_nothing(gathered: Any) -> str:

@@ -11,7 +11,10 @@ from tasks.ledger import keys
 from tasks.settings import Settings
 
 FIELD = "host:"  # of the run's hash, one a host
-FACTS = ("id", "engine", "version", "simulated", "slots", "slots_are", "beside_engine", "models", "about")
+FACTS = (
+    "id", "engine", "version", "simulated", "slots", "slots_are", "models",
+    "about", "machine", "beside_engine",
+)  # fmt: skip
 SETTINGS = ("max_retries", "request_timeout", "health_check_interval", "lease_s")
 
 

@@ -16,6 +16,8 @@ from tasks.intake.prompts import Prompt
 LEAST = 50  # tokens; the instruction, the mark and a chat template leave no room below
 PER_WORD = 1.1  # tokens (measured with Mistral's tekken): the start, until the engine has counted
 BESIDE = 45  # tokens of the mark, the instruction and a chat template, about
+LEAST_PER_WORD = 0.5
+NEAR = 0.1  # two texts whose words differ by less say little about tokens a word
 SPARE = 0.75  # of a window for the first text, which may come out longer than estimated
 
 # What {who} and the like stand for in a sentence.
@@ -86,6 +88,7 @@ class Size:
     max_tokens: int
     window: int | None = None
     words: int = field(init=False)
+    _seen: tuple[int, float] | None = None  # words and tokens of the last text
 
     def __post_init__(self) -> None:
         most = self.length
@@ -98,5 +101,13 @@ class Size:
         if not counts:
             return
         counted = median(counts)
-        per_word = max(0.5, (counted - BESIDE) / self.words) if self.words > BESIDE else PER_WORD
+        per_word = self._per_word(counted)
+        self._seen = self.words, counted
         self.words = max(1, self.words + round((self.length - counted) / per_word))
+
+    def _per_word(self, counted: float) -> float:
+        """By two texts of different size, if there were; else with a guess at what is beside the text."""
+        words, before = self._seen or (self.words, counted)
+        if abs(self.words - words) > NEAR * words:
+            return max(LEAST_PER_WORD, (counted - before) / (self.words - words))
+        return max(LEAST_PER_WORD, (counted - BESIDE) / self.words) if self.words > BESIDE else PER_WORD

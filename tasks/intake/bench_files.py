@@ -3,16 +3,19 @@ place of prompts it may name their lengths (configs/suites/lengths.toml)."""
 
 import tomllib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tasks.bench.lengths import LEAST, instruction
 from tasks.errors import InputError
 from tasks.intake.names import printable
 from tasks.intake.prompt_files import faults, read_text
 from tasks.intake.prompts import Prompt, distinct
+from worker_agent.config import Host, ModelName
+from worker_agent.engines import ENGINES
 
 FOLDERS = (Path("configs/suites"), Path(__file__).parents[2] / "configs" / "suites")
 
@@ -29,6 +32,7 @@ class BenchSuite(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     description: str = ""
     models: list[str] = []
+    names: dict[str, dict[str, str]] = {}  # of a model, by engine: it counts as one everywhere
     prompt: list[_PromptTable] = []
     lengths: list[Annotated[int, Field(ge=LEAST)]] = []  # of prompts, in tokens
     concurrency: list[int] = []
@@ -42,6 +46,24 @@ class BenchSuite(BaseModel):
         if bool(self.prompt) == bool(self.lengths):
             raise ValueError("say what is asked: [[prompt]] tables, or lengths = [100, 1000], and not both")
         return self
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, names: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        if strange := sorted({engine for own in names.values() for engine in own} - set(ENGINES)):
+            raise ValueError(f"no engine is called {', '.join(strange)}; there is {', '.join(ENGINES)}")
+        return names
+
+    def named(self, hosts: Iterable[Host]) -> tuple[Host, ...]:
+        """The hosts, serving the file's models by the names that their engines have for them. What a host's
+        own configuration says of a model goes before that."""
+        return tuple(self._named(host) for host in hosts)
+
+    def _named(self, host: Host) -> Host:
+        own = {name.fleet: name for name in host.models}
+        ours = {model: by[host.engine] for model, by in self.names.items() if host.engine in by}
+        own = {model: ModelName(model, local) for model, local in ours.items()} | own
+        return replace(host, models=tuple(own.values())) if ours else host
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:

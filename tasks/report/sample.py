@@ -33,14 +33,12 @@ class Cell:
     simulated: bool = False
     rate_rps: float | None = None  # at which a benchmark sent requests
     length: int | None = None  # tokens, where a benchmark's prompts are of a set length
+    engine: str | None = None  # where engines are ranked instead of hosts
 
     @property
     def name(self) -> str:
         """`mac-1 · sim-8b · 1000 tokens · 4 at a time`"""
-        return (
-            _joined(self.pair or self.host, None if self.pair else self.model, self.terms, self._kind)
-            or "all"
-        )
+        return _joined(self._place, None if self.pair else self.model, self.terms, self._kind) or "all"
 
     @property
     def who(self) -> str:
@@ -59,6 +57,10 @@ class Cell:
     def weight(self) -> tuple[float, ...]:
         """By which terms are put in order, the shortest prompts and the lightest load first."""
         return self.length or 0, self.rate_rps or 0, self.concurrency or 0
+
+    @property
+    def _place(self) -> str | None:
+        return self.pair or self.engine or self.host
 
     @property
     def _kind(self) -> str:
@@ -128,8 +130,8 @@ class Gathered:
 
 
 def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
-    """Samples of (run id, row) pairs. `per`: `host` or `model` takes the other together, `pair` both; None:
-    host x model. The terms keep entries apart always."""
+    """Samples of (run id, row) pairs. `per`: `host` or `model` takes the other together, `pair` both,
+    `engine` the hosts of one; None: host x model. The terms keep entries apart always."""
     found: dict[Cell, Sample] = {}
     nowhere: Counter[str] = Counter()
     still_open = answered = 0
@@ -168,6 +170,9 @@ def _cell(row: Row, per: str | None, host: str | None) -> Cell:
         return replace(cell, model=None)
     if per == "model":
         return replace(cell, host=None)
+    if per == "engine":  # a try of another host, or a failure, may not say its engine
+        known = row.get("engine") if host == row.get("host") else None
+        return replace(cell, host=None if known else host, engine=known)
     if per == "pair":
         return replace(cell, host=None, model=None, pair=row.get("pair_id") or "no pair")
     return replace(cell, pair=row.get("pair_id"))
@@ -289,7 +294,13 @@ def _tell_prompts_apart(requests: list[Request]) -> None:
 
 
 def _with_strays(found: dict[Cell, Sample]) -> list[Sample]:
-    """Failures carry no model in a results file: they join their host's only one."""
+    """Failures carry no model in a results file: they join their host's only one. Tries elsewhere carry no
+    engine: where engines are ranked, they join their host's."""
+    for cell in [cell for cell, sample in found.items() if cell.host and not sample.requests]:
+        engines = [c for c, own in found.items() if c.engine and cell.host in own.hosts]
+        homes = [one for one in engines if replace(one, engine=None, host=cell.host) == cell]
+        if len(homes) == 1:
+            found[homes[0]].failed += found.pop(cell).failed
     for cell in [cell for cell, sample in found.items() if cell.model is None and not sample.requests]:
         homes = [one for one in found if one != cell and one.host == cell.host and found[one].requests]
         if len(homes) == 1:

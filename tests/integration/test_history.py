@@ -128,6 +128,25 @@ def test_a_file_of_a_newer_llmq_is_left_alone(url: str, tmp_path: Path) -> None:
     assert (tmp_path / "history.sqlite").read_bytes() == before
 
 
+def test_a_history_from_before_lengths_gets_their_column(url: str, tmp_path: Path) -> None:
+    """What it holds stays; lengths of one host and model stand side by side, and are ranked apart."""
+    assert History(url).file("r0", HEAD, [figure(value=1)])
+    with sqlite3.connect(tmp_path / "history.sqlite") as file:
+        file.execute("ALTER TABLE llmq_figure DROP COLUMN target_prompt_tokens")
+        file.execute("UPDATE llmq_version SET version = 1")
+    for run in ("r1", "r2"):
+        assert History(url).file(run, HEAD, [figure(value=n, target_prompt_tokens=n) for n in (100, 1000)])
+    kept = History(url)
+    found = {(row["run_id"], row["target_prompt_tokens"], row["p50"]) for row in kept.figures()}
+    assert found == {("r0", None, 1), *((run, n, n) for run in ("r1", "r2") for n in (100, 1000))}
+    rankings = rankings_of_runs(kept, "ttft_ms", Filter())
+    assert [(one.terms, one.entries[0].value) for one in rankings] == [
+        ("", 1),
+        ("100 tokens", 100),
+        ("1000 tokens", 1000),
+    ]
+
+
 def test_a_file_that_is_no_history_is_named(tmp_path: Path) -> None:
     """Not a database, a folder, an address that is none; a password is not shown."""
     (tmp_path / "notes.txt").write_text("not a database, " * 100)

@@ -27,6 +27,7 @@ BENCH = [
     "load_mode",
     "concurrency",
     "target_rps",
+    "target_prompt_tokens",
     "cache_bust",
     "scheduled_at",
     "dispatch_delay_s",
