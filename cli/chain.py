@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import chain_options, json_option, output_option, simulate_option, to_asked
+from cli.options import Way, chain_options, here_options, to_asked
 
 if TYPE_CHECKING:
     from tasks.intake.stages import Stage
@@ -28,9 +28,7 @@ _ASKED = "MODEL[@HOST]"
     "--submit", "elsewhere", is_flag=True, help="Enqueue for workers elsewhere, print the run's id."
 )
 @chain_options
-@output_option
-@json_option
-@simulate_option
+@here_options
 @click.pass_context
 def chain(
     ctx: click.Context,
@@ -40,12 +38,7 @@ def chain(
     summarize_prompt: str | None,
     stages_file: Path | None,
     elsewhere: bool,
-    fleet: Path | None,
-    dry_run: bool,
-    fresh: bool,
-    outputs: tuple[Path, ...],
-    as_json: bool,
-    simulate: bool | str,
+    way: Way,
     **work: Any,
 ) -> None:
     """Ask the prompts about every paper (without a PATH: as they are), then the next model about each
@@ -59,31 +52,14 @@ def chain(
     llmq chain papers/ --stages configs/stages/draft-critique-rewrite.toml -o results.json -o chains.csv
     """
     from cli.run import run_here
-    from tasks.report.write import check_outputs
-    from tasks.settings import read_settings
+    from cli.submit import submit_asked
 
     stages = _stages(generate, summarize, summarize_prompt, stages_file)
-    if elsewhere and (simulate or outputs):
+    if elsewhere and (way.simulate or way.outputs):
         raise click.UsageError("--submit waits for nothing; later: llmq results RUN -o FILE")
-    check_outputs(outputs)
-    settings = read_settings({"fleet": fleet})
+    settings = way.settings()
     asked = to_asked(**work, stages=stages)
-    if elsewhere:
-        from cli.submit import submit_asked
-
-        ctx.exit(submit_asked(settings, asked, (), dry_run=dry_run, fresh=fresh, wait=False, as_json=as_json))
-    ctx.exit(
-        run_here(
-            settings,
-            asked,
-            outputs,
-            fleet=fleet,
-            simulate=simulate,
-            dry_run=dry_run,
-            fresh=fresh,
-            as_json=as_json,
-        )
-    )
+    ctx.exit((submit_asked if elsewhere else run_here)(settings, asked, way))
 
 
 def _stages(

@@ -1,8 +1,10 @@
 """Options that several commands share, and the settings they amount to."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from tasks.intake.prompts import Prompt
     from tasks.intake.stages import Stage
     from tasks.request import Asked
+    from tasks.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,6 +111,46 @@ def simulate_option(command: F) -> F:
         callback=lambda ctx, _, simulate: ctx.meta.get(_PROFILE) or simulate,
         help="Use simulated engines; every result says so.",
     )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a run is made, whatever it asks."""
+
+    fleet: Path | None
+    dry_run: bool
+    fresh: bool
+    outputs: tuple[Path, ...]
+    as_json: bool
+    simulate: bool | str = False
+
+    def settings(self) -> "Settings":
+        """They are read once every output is known to be writable. Raises ConfigError, OutputError."""
+        from tasks.report.write import check_outputs
+        from tasks.settings import read_settings
+
+        check_outputs(self.outputs)
+        return read_settings({"fleet": self.fleet})
+
+
+def way_options(command: F) -> F:
+    """Beside `work_options` or `chain_options`: the command gets these, and --fleet, --dry-run and --fresh of
+    those, as one `way`."""
+    return output_option(json_option(_with_way(command)))
+
+
+def here_options(command: F) -> F:
+    """The same for runs on this machine."""
+    return output_option(json_option(simulate_option(_with_way(command))))
+
+
+def _with_way(command: F) -> F:
+    @wraps(command)
+    def called(*args: Any, **options: Any) -> Any:
+        own = {name: options.pop(name) for name in Way.__dataclass_fields__ if name in options}
+        return command(*args, way=Way(**own), **options)
+
+    return cast(F, called)
 
 
 def run_argument(command: F) -> F:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import json_option, output_option, simulate_option, to_asked, work_options
+from cli.options import Way, here_options, to_asked, work_options
 
 if TYPE_CHECKING:
     from tasks.request import Asked
@@ -18,21 +18,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Everything here: Redis, a worker per host, results.")
 @work_options
-@output_option
-@json_option
-@simulate_option
+@here_options
 @click.pass_context
-def run(
-    ctx: click.Context,
-    /,
-    fleet: Path | None,
-    dry_run: bool,
-    fresh: bool,
-    outputs: tuple[Path, ...],
-    as_json: bool,
-    simulate: bool | str,
-    **work: Any,
-) -> None:
+def run(ctx: click.Context, /, way: Way, **work: Any) -> None:
     """Answer every prompt for every paper, with a worker for each host of the fleet.
 
     The fleet is --fleet, LLMQ_FLEET, llmq.toml, ./fleet.toml or ./workers.json, else the engines found on
@@ -42,46 +30,20 @@ def run(
     llmq run papers/ --preset research -o results.json -o results.csv
     llmq run papers/ -p "What is the main contribution of {filename}?" --fleet fleet.toml
     """
-    from tasks.report.write import check_outputs
-    from tasks.settings import read_settings
-
-    check_outputs(outputs)
-    settings = read_settings({"fleet": fleet})
-    asked = to_asked(**work)
-    ctx.exit(
-        run_here(
-            settings,
-            asked,
-            outputs,
-            fleet=fleet,
-            simulate=simulate,
-            dry_run=dry_run,
-            fresh=fresh,
-            as_json=as_json,
-        )
-    )
+    settings = way.settings()
+    ctx.exit(run_here(settings, to_asked(**work), way))
 
 
-def run_here(
-    settings: "Settings",
-    asked: "Asked",
-    outputs: tuple[Path, ...],
-    *,
-    fleet: Path | None,
-    simulate: bool | str,
-    dry_run: bool,
-    fresh: bool,
-    as_json: bool,
-) -> int:
+def run_here(settings: "Settings", asked: "Asked", way: Way) -> int:
     """A run with a worker for each host, from its start to its results. Returns the exit code."""
     models = asked.manifest.models_asked
-    with fleet_hosts(settings, fleet, simulate=simulate, models=models) as hosts:
-        if dry_run:
+    with fleet_hosts(settings, way.fleet, simulate=way.simulate, models=models) as hosts:
+        if way.dry_run:
             from cli.forecast import say_forecast
             from tasks.forecast import able_of_fleet
 
-            return say_forecast(asked, able_of_fleet(hosts, asked.manifest.first_models), as_json=as_json)
-        return _run(settings, asked, hosts, outputs, fresh=fresh, as_json=as_json)
+            return say_forecast(asked, able_of_fleet(hosts, asked.manifest.first_models), as_json=way.as_json)
+        return _run(settings, asked, hosts, way)
 
 
 @contextmanager
@@ -112,22 +74,15 @@ def fleet_hosts(
         yield hosts
 
 
-def _run(
-    settings: "Settings",
-    asked: "Asked",
-    hosts: "tuple[Host, ...]",
-    outputs: tuple[Path, ...],
-    *,
-    fresh: bool,
-    as_json: bool,
-) -> int:
+def _run(settings: "Settings", asked: "Asked", hosts: "tuple[Host, ...]", way: Way) -> int:
     from cli.outcome import enqueue, follow_to_end, say_outcome, write_outputs
     from cli.progress import Progress
     from tasks.fleet import workers
     from tasks.hosts import live_hosts
     from tasks.session import session
 
-    with Progress(quiet=as_json) as progress, session(settings, patient=True, say=progress.say) as work:
+    outputs = way.outputs
+    with Progress(quiet=way.as_json) as progress, session(settings, patient=True, say=progress.say) as work:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop: as with Ctrl-C
         try:
             with workers(hosts, work.client, settings) as fleet:
@@ -135,14 +90,14 @@ def _run(
                 fleet.check_stages(asked.manifest.all_stages, live_hosts(work.client))
                 if fleet.down:
                     progress.note(f"left out until they come up: {', '.join(fleet.down)}")
-                started = enqueue(work, asked, outputs, progress, "started", fresh=fresh)
+                started = enqueue(work, asked, outputs, progress, "started", fresh=way.fresh)
                 outputs = outputs or _default_outputs(started.run_id, chain=bool(asked.manifest.stages))
                 left = follow_to_end(work, started.run_id, outputs, progress)
         except KeyboardInterrupt:
             progress.note("paused; the answers so far are kept, the same command goes on")
             raise
         write_outputs(work, started.run_id, left)
-        return say_outcome(work, started.run_id, outputs, as_json=as_json)
+        return say_outcome(work, started.run_id, outputs, as_json=way.as_json)
 
 
 def _default_outputs(run_id: str, *, chain: bool) -> tuple[Path, ...]:

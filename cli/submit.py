@@ -2,92 +2,64 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import json_option, output_option, to_asked, work_options
+from cli.options import Way, to_asked, way_options, work_options
 from cli.screen import echo
+
+if TYPE_CHECKING:
+    from cli.progress import Progress
+    from tasks.request import Asked
+    from tasks.session import Session
+    from tasks.settings import Settings
 
 
 @click.command(short_help="Enqueue a run and print its id.")
 @work_options
-@output_option
-@json_option
+@way_options
 @click.option("--wait", is_flag=True, help="Follow the run to its end.")
 @click.pass_context
-def submit(
-    ctx: click.Context,
-    /,
-    fleet: Path | None,
-    dry_run: bool,
-    fresh: bool,
-    outputs: tuple[Path, ...],
-    as_json: bool,
-    wait: bool,
-    **work: Any,
-) -> None:
+def submit(ctx: click.Context, /, way: Way, wait: bool, **work: Any) -> None:
     """Put every paper x prompt into the queue. Workers (`llmq worker`) take it from there.
 
     \b
     llmq submit papers/ --preset research
     llmq submit papers/ -p "List the data sets used." --wait -o results.csv
     """
-    from tasks.report.write import check_outputs
-    from tasks.settings import read_settings
-
-    if outputs and not wait:
+    if way.outputs and not wait:
         raise click.UsageError("-o needs --wait; or later: llmq results RUN -o FILE")
-    check_outputs(outputs)
-    settings = read_settings({"fleet": fleet})
-    asked = to_asked(**work)
-    ctx.exit(submit_asked(settings, asked, outputs, dry_run=dry_run, fresh=fresh, wait=wait, as_json=as_json))
+    settings = way.settings()
+    ctx.exit(submit_asked(settings, to_asked(**work), way, wait=wait))
 
 
-def submit_asked(
-    settings: Any,
-    asked: Any,
-    outputs: tuple[Path, ...],
-    *,
-    dry_run: bool,
-    fresh: bool,
-    wait: bool,
-    as_json: bool,
-) -> int:
+def submit_asked(settings: "Settings", asked: "Asked", way: Way, *, wait: bool = False) -> int:
     """Enqueue what was asked, and follow it where that is wanted. Returns the exit code."""
     from cli.progress import Progress
     from tasks.session import session
 
-    with Progress(quiet=as_json) as progress, session(settings, patient=wait, say=progress.say) as on:
-        if dry_run:
+    with Progress(quiet=way.as_json) as progress, session(settings, patient=wait, say=progress.say) as on:
+        if way.dry_run:
             from cli.forecast import say_forecast
             from tasks.forecast import able_of_records
             from tasks.hosts import live_hosts
 
             able = able_of_records(live_hosts(on.client), asked.manifest.first_models)
-            return say_forecast(asked, able, as_json=as_json)
-        return _submit(on, asked, outputs, progress, fresh=fresh, wait=wait, as_json=as_json)
+            return say_forecast(asked, able, as_json=way.as_json)
+        return _submit(on, asked, progress, way, wait=wait)
 
 
-def _submit(
-    on: Any,
-    asked: Any,
-    outputs: tuple[Path, ...],
-    progress: Any,
-    *,
-    fresh: bool,
-    wait: bool,
-    as_json: bool,
-) -> int:
+def _submit(on: "Session", asked: "Asked", progress: "Progress", way: Way, *, wait: bool) -> int:
     from cli.outcome import enqueue
 
-    started = enqueue(on, asked, outputs, progress, "enqueued", fresh=fresh)
+    started = enqueue(on, asked, way.outputs, progress, "enqueued", fresh=way.fresh)
     warn_if_nobody(on, started.run_id, progress)
     if wait:
-        return wait_for_end(on, started.run_id, outputs, progress, as_json=as_json)
+        return wait_for_end(on, started.run_id, way.outputs, progress, as_json=way.as_json)
     progress.stop()
     status = on.runs.status(started.run_id)
-    if as_json:
+    if way.as_json:
         echo(
             json.dumps(
                 {
@@ -104,7 +76,9 @@ def _submit(
     return 0
 
 
-def wait_for_end(on: Any, run_id: str, outputs: tuple[Path, ...], progress: Any, *, as_json: bool) -> int:
+def wait_for_end(
+    on: "Session", run_id: str, outputs: tuple[Path, ...], progress: "Progress", *, as_json: bool
+) -> int:
     """Follow a run, write its results, say how it ended. Returns the exit code."""
     from cli.outcome import follow_to_end, say_outcome, write_outputs
 
@@ -117,7 +91,7 @@ def wait_for_end(on: Any, run_id: str, outputs: tuple[Path, ...], progress: Any,
     return say_outcome(on, run_id, outputs, as_json=as_json)
 
 
-def warn_if_nobody(on: Any, run_id: str, progress: Any) -> None:
+def warn_if_nobody(on: "Session", run_id: str, progress: "Progress") -> None:
     """Say which of the run's work no live host takes."""
     from cli.progress import asked_of
     from tasks.hosts import live_hosts, serving
