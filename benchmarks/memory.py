@@ -41,12 +41,14 @@ from benchmarks.room import (
 from tasks.ledger.claim import new_token
 from tasks.lifetime import remove
 from tasks.measures import measures
+from tasks.queues import queue_of
 from tasks.request import asked
+from tasks.result import Result
 from tasks.reuse import kept
 from tasks.session import Session, session
 from tasks.settings import read_settings
 from tasks.submit import submit
-from tasks.work import Result, item_id, queue_of
+from tasks.work import item_id
 from worker_agent.completion import Completion, Counts, Timing
 
 PROMPTS = 5

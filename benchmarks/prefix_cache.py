@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.room import Ended, Figure, answer, parser, read, room, say, spread, working
 from tasks.intake.prompts import layout
-from tasks.work import Result
+from tasks.result import Result
 from tests.llama.server import LlamaServer, llama_running
 from worker_agent.completion import Limits, Request
 from worker_agent.config import Host

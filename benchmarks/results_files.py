@@ -27,9 +27,11 @@ from benchmarks.room import Figure, parser, room, say
 from tasks.enqueue import enqueue
 from tasks.intake.prompt_files import choose_prompts
 from tasks.ledger import keys
+from tasks.queues import queue_of
+from tasks.result import Result
 from tasks.session import Session, session
 from tasks.settings import read_settings
-from tasks.work import Bundle, Entry, Manifest, Params, Result, item_id, queue_of
+from tasks.work import Bundle, Entry, Manifest, Params, item_id
 
 PROMPTS = 5
 PAGE = 500

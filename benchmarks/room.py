@@ -24,11 +24,12 @@ from tasks.fleet import Fleet, workers
 from tasks.intake.prompts import Prompt
 from tasks.ledger import keys
 from tasks.request import Asked, asked
+from tasks.result import Result
 from tasks.runs import Status
 from tasks.session import Session, session
 from tasks.settings import Settings, read_settings
 from tasks.submit import submit
-from tasks.work import Params, Result
+from tasks.work import Params
 from worker_agent.config import Host
 
 ROOT = Path(__file__).parents[1]

@@ -40,11 +40,12 @@ from tasks.enqueue import label
 from tasks.intake.extract import Paper, extract_all
 from tasks.invite import TASK
 from tasks.ledger import keys
+from tasks.queues import queue_of
 from tasks.request import asked
 from tasks.session import Session, session
 from tasks.settings import read_settings
 from tasks.submit import submit
-from tasks.work import PROTOCOL, Bundle, queue_of
+from tasks.work import PROTOCOL, Bundle
 
 PROMPTS = 5
 WORDS = 40

@@ -19,7 +19,9 @@ from tasks.lease import Held
 from tasks.ledger.claim import Step
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
+from tasks.queues import queue_of
 from tasks.recent import RecentCommits
+from tasks.result import Failure, Result
 from tasks.reuse import kept
 from tasks.runs import Runs
 from tasks.served import sign
@@ -27,7 +29,7 @@ from tasks.settings import Settings
 from tasks.slots import Seat, Slots
 from tasks.texts import Texts
 from tasks.turn import Turn, answered, failed
-from tasks.work import Failure, Manifest, Result, item_id, queue_of, unreadable
+from tasks.work import Manifest, item_id, unreadable
 from worker_agent.errors import (
     AnswerCut,
     CallCancelled,

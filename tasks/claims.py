@@ -14,8 +14,8 @@ from tasks.livehost import LiveHost
 from tasks.neighbours import Neighbours
 from tasks.ownmodels import OwnModels
 from tasks.policy import Choice, Peer, choose
+from tasks.queues import model_of
 from tasks.slots import Slots
-from tasks.work import model_of
 
 ASK_AGAIN_S = 0.25  # while there is work and none of it is for us
 SHARED_S = 0.005  # a look that began so long before somebody asked will do for them too

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tasks.connection import Client
-from tasks.work import PROTOCOL, RETRY_SUFFIX
+from tasks.queues import RETRY_SUFFIX
+from tasks.work import PROTOCOL
 from worker_agent.machine import hostname
 
 TASK = "llmq.complete"

@@ -5,9 +5,10 @@ from tasks.connection import Client
 from tasks.errors import UnknownRun
 from tasks.intake.plan import key_of
 from tasks.ledger import keys
+from tasks.queues import RETRY_SUFFIX
 from tasks.reuse import places_of
 from tasks.runs import PAGE, Runs
-from tasks.work import RETRY_SUFFIX, Bundle, item_id
+from tasks.work import Bundle, item_id
 
 
 def settle(runs: Runs, ttl_s: int) -> int:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from tasks.hosts import HostRecord, ModelSpeed, ServedModel
 from tasks.patience import Patience
+from tasks.queues import ANY_MODEL, queue_of, queue_of_host
 from tasks.speed import Speeds
-from tasks.work import ANY_MODEL, queue_of, queue_of_host
 from worker_agent.breaker import Breaker
 from worker_agent.completion import EngineState, ModelState
 from worker_agent.config import Host, ModelName

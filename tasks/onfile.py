@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.report.figures import kept_of
-from tasks.work import Failure, Result
+from tasks.result import Failure, Result
 
 BACKUP = "~"  # the name an older file has while a newer one is written in its place
 

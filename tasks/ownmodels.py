@@ -9,8 +9,8 @@ from threading import Lock
 from tasks.ledger.outlook import Outlook
 from tasks.livehost import LiveHost
 from tasks.neighbours import Neighbours
+from tasks.queues import model_of, queue_of
 from tasks.staying import UNKNOWN_LOAD_S, Pile, Stay, Turn, free_of_cost
-from tasks.work import model_of, queue_of
 
 
 class OwnModels:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tasks.ledger.claim import Claim, Step
 from tasks.ledger.draft import Draft, Kept
 from tasks.ledger.ledger import Ledger
-from tasks.work import Result
+from tasks.result import Result
 
 
 class RecentCommits:

@@ -10,9 +10,10 @@ from tasks.enqueue import enqueue
 from tasks.errors import InputError
 from tasks.ledger.ledger import Ledger
 from tasks.request import submitter as _submitter
+from tasks.result import UPSTREAM_FAILED, Result
 from tasks.runs import Runs
 from tasks.submit import Submitted
-from tasks.work import UPSTREAM_FAILED, Bundle, Entry, Result, digest, item_id
+from tasks.work import Bundle, Entry, digest, item_id
 
 PAGE = 500
 

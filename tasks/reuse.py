@@ -12,7 +12,8 @@ from tasks.intake.plan import key_of
 from tasks.ledger import keys
 from tasks.ledger.draft import Kept
 from tasks.ledger.ledger import Ledger
-from tasks.work import Bundle, Entry, Manifest, Result, content_id, item_id
+from tasks.result import Result, content_id
+from tasks.work import Bundle, Entry, Manifest, item_id
 
 KEY_CHARS = 24  # of the answer key's hash: 96 bits
 

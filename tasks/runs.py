@@ -7,7 +7,8 @@ from typing import Any
 from tasks.errors import InputError, UnknownRun
 from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
-from tasks.work import PRIORITIES, Bundle, Manifest, Result, item_id
+from tasks.result import Result
+from tasks.work import PRIORITIES, Bundle, Manifest, item_id
 
 PAGE = 500
 

@@ -24,6 +24,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
 from tasks.neighbours import Neighbours
 from tasks.ownmodels import OwnModels
+from tasks.queues import RETRY_SUFFIX
 from tasks.recent import RecentCommits
 from tasks.runs import Runs
 from tasks.settings import Settings
@@ -31,7 +32,6 @@ from tasks.slots import Slots
 from tasks.steward import Steward
 from tasks.texts import Texts
 from tasks.watch import Watch
-from tasks.work import RETRY_SUFFIX
 from worker_agent.config import Host
 from worker_agent.detect import differs
 from worker_agent.errors import LLMQError

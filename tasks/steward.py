@@ -15,8 +15,8 @@ from tasks.invite import Invitation, invite
 from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
 from tasks.lifetime import settle
+from tasks.queues import RETRY_SUFFIX
 from tasks.runs import Runs
-from tasks.work import RETRY_SUFFIX
 
 log = logging.getLogger(__name__)
 

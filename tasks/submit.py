@@ -17,11 +17,12 @@ from tasks.intake.extract import Paper, extract_all
 from tasks.intake.papers import PaperFile
 from tasks.intake.plan import Planner
 from tasks.ledger.ledger import Ledger
+from tasks.result import Result
 from tasks.reuse import Earlier
 from tasks.runs import Runs
 from tasks.sameness import Contents, shape
 from tasks.texts import Texts
-from tasks.work import Bundle, Entry, Manifest, Result, unreadable
+from tasks.work import Bundle, Entry, Manifest, unreadable
 
 FLUSH_BUNDLES = 500
 FLUSH_S = 0.2

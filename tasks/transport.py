@@ -19,7 +19,7 @@ from kombu.transport import virtual
 from tasks import junk
 from tasks.connection import Connection, TlsConnection
 from tasks.errors import BadMessage, ProtocolMismatch
-from tasks.work import is_ours
+from tasks.queues import is_ours
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from tasks.intake.plan import CHARACTERS_A_TOKEN
 from tasks.lease import Held
 from tasks.livehost import LiveHost
 from tasks.measures import measures
-from tasks.work import Failure, Manifest, Result, content_id, item_id
+from tasks.result import Failure, Result, content_id
+from tasks.work import Manifest, item_id
 from worker_agent.meters.metered import Metered
 
 

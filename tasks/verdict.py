@@ -7,7 +7,7 @@ import random
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
-from tasks.work import Failure
+from tasks.result import Failure
 from worker_agent.errors import EmptyAnswer, EngineError, EngineOverloaded, EngineUnavailable, LLMQError
 
 FIRST_BACKOFF_S = 1.0

@@ -13,8 +13,8 @@ from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
 from tasks.neighbours import Neighbours
+from tasks.queues import queue_of_host
 from tasks.slots import Slots
-from tasks.work import queue_of_host
 
 log = logging.getLogger(__name__)
 

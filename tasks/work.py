@@ -1,53 +1,27 @@
-"""The work and its outcome, as values: Params, Manifest (a Run's plan), Bundle, WorkItem ids, Result.
+"""The work, as values: Params, Manifest (what a Run asked), Bundle, Entry, WorkItem ids.
 
-`Paper` stands in `intake/extract.py`, `Prompt` in `intake/prompts.py`. All of them are JSON at the
-edges (`to_json`, `from_json`) and frozen in between.
+`Paper` stands in `intake/extract.py`, `Prompt` in `intake/prompts.py`, `Result` in `result.py`. All of them
+are JSON at the edges (`to_json`, `from_json`) and frozen in between.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from tasks.bench.cell import Bench, Load
 from tasks.intake import stages as stages_
 from tasks.intake.prompts import Prompt
 from tasks.intake.stages import Stage
+from tasks.queues import queue_of
+from tasks.result import UPSTREAM_FAILED, Failure, Result
 
 PROTOCOL = 2  # of messages, records and results in Redis; workers refuse any other
-ANY_MODEL = "llmq.any"
 PRIORITIES = {"low": -1, "normal": 0, "high": 1}  # of runs: a free slot asks the highest first
-UPSTREAM_FAILED = "upstream_failed"  # the type of error of an item whose parent has no answer
-RETRY_SUFFIX = ".retry"  # consumed before the queue itself
 
 # Made once: `json.dumps` with options makes an encoder each time, at twice the cost of its work here.
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
 _compact = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def queue_of(model: str | None, host: str | None = None) -> str:
-    """The queue for work that asks for `model`; without one, any host answers with its default. With a
-    `host`, it is pinned to that one."""
-    if host is not None:
-        return queue_of_host(host)
-    return ANY_MODEL if model is None else f"llmq.model.{model}"
-
-
-def queue_of_host(host_id: str) -> str:
-    """The queue for work pinned to one host."""
-    return f"llmq.host.{host_id}"
-
-
-def model_of(queue: str, default: str) -> str:
-    """What the work in a queue asks for; of pinned work, which may ask for any, the host's `default`."""
-    pinned = queue.startswith(queue_of_host(""))
-    return default if pinned or queue == ANY_MODEL else queue.removeprefix("llmq.model.")
-
-
-def is_ours(queue: str) -> bool:
-    """Invitations lie in it, and nothing else."""
-    return queue.startswith("llmq.")
 
 
 def item_id(run_id: str, bundle: int, item: int) -> str:
@@ -233,88 +207,6 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """One attempt that failed: where, with which kind of error, and its message. `counted`: it used up
-    one of the item's tries, as a busy or broken host does not."""
-
-    host: str
-    type: str
-    message: str
-    counted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a WorkItem ended: `answer` or `error`, never both. `metrics` are the columns of
-    docs/results.md, None where unknown. `windows`: into how many the paper had to be cut. `content`: sha256
-    of the answer that a later stage's item read. `added_ms` and `ended_ms`: when its bundle could be claimed
-    and when it was answered, by the clock of Redis."""
-
-    item_id: str
-    host: str
-    attempts: int
-    answer: str | None = None
-    reasoning: str | None = None
-    error: Failure | None = None
-    engine: str | None = None
-    engine_version: str | None = None
-    model: str | None = None
-    model_digest: str | None = None
-    simulated: bool = False
-    finish_reason: str | None = None
-    cut: bool = False
-    windows: int = 1
-    reused_from: str | None = None
-    failures: tuple[Failure, ...] = ()
-    metrics: dict[str, Any] = field(default_factory=dict)
-    content: str | None = None
-    added_ms: int | None = None
-    ended_ms: int | None = None
-
-    @property
-    def answer_tokens(self) -> int | None:
-        """As they were counted; None: unknown, or no answer of its own."""
-        own = self.success and self.reused_from is None
-        return self.metrics.get("completion_tokens") if own else None
-
-    @property
-    def success(self) -> bool:
-        return self.error is None
-
-    def to_json(self, finished_at: str) -> str:
-        """As an ordinary Celery result (JSON backend): `AsyncResult(item_id).get()` returns the
-        fields of a success and raises for a failure."""
-        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        fields["failures"] = [asdict(one) for one in self.failures]
-        if self.error:
-            fields["error"] = asdict(self.error)
-            fields |= {
-                "exc_type": self.error.type,
-                "exc_module": "llmq",
-                "exc_message": [self.error.message],
-            }
-        meta: dict[str, Any] = {
-            "task_id": self.item_id,
-            "status": "SUCCESS" if self.success else "FAILURE",
-            "result": fields,
-            "traceback": None,
-            "children": [],
-            "date_done": finished_at,
-        }
-        return json.dumps(meta)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        fields = json.loads(text)["result"]
-        for name in ("exc_type", "exc_module", "exc_message"):
-            fields.pop(name, None)
-        if fields["error"]:
-            fields["error"] = Failure(**fields["error"])
-        fields["failures"] = failures(fields["failures"])
-        return cls(**fields)
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """A bundle on its way into a run's plan: the queue it waits in, and (item, result) of what is known
     already, because the paper cannot be read or an earlier run has the answer."""
@@ -329,20 +221,10 @@ class Entry:
         return len(self.known) < len(self.bundle.prompts)
 
 
-def failures(records: Sequence[dict[str, Any]]) -> tuple[Failure, ...]:
-    """Failures from their JSON objects."""
-    return tuple(Failure(**record) for record in records)
-
-
 def _blank_failure() -> str:
     """The result of an item whose parent failed, as a form that a script fills in (lua/common.lua)."""
     error = Failure("<host>", UPSTREAM_FAILED, "<message>")
     return Result("<item>", "", 0, model="<model>", error=error).to_json("<date>")
-
-
-def content_id(answer: str) -> str:
-    """By which a later stage's answer key knows what it reads."""
-    return hashlib.sha256(answer.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def unreadable(run_id: str, number: int, item: int, bundle: Bundle, host: str) -> Result:

@@ -21,9 +21,9 @@ from tasks.broker import attach, check_policy
 from tasks.connection import connect_or_say
 from tasks.errors import BrokerUnreachable
 from tasks.ownhost import take_up
+from tasks.queues import RETRY_SUFFIX
 from tasks.serving import Serving
 from tasks.settings import read_settings
-from tasks.work import RETRY_SUFFIX
 from worker_agent.config import Host
 from worker_agent.errors import LLMQError
 from worker_agent.machine import hostname as machine_name

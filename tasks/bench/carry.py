@@ -26,9 +26,10 @@ from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
 from tasks.measures import measures, rounded
 from tasks.recent import RecentCommits
+from tasks.result import Failure, Result
 from tasks.settings import Settings
 from tasks.slots import Seat, Slots
-from tasks.work import Failure, Manifest, Result, item_id
+from tasks.work import Manifest, item_id
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines.dial import Call, clock
 from worker_agent.errors import ContextOverflow, LLMQError, PaperTruncated

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tasks.bench.cell import MEASURE
-from tasks.work import Result
+from tasks.result import Result
 
 
 def throughput(results: Sequence[Result]) -> float | None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from tasks.bench.plan import Cells
 from tasks.bench.rate import throughput
 from tasks.errors import SubmissionStopped
+from tasks.result import Result
 from tasks.runs import Runs
-from tasks.work import Bundle, Result
+from tasks.work import Bundle
 
 POLL_S = 0.25
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from tasks.work import Bundle, Failure
+from tasks.result import Failure
+from tasks.work import Bundle
 
 
 @dataclass(frozen=True, slots=True)

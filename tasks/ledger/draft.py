@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.work import Entry, Result
+from tasks.result import Result
+from tasks.work import Entry
 
 
 @dataclass(frozen=True, slots=True)

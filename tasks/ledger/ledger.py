@@ -19,7 +19,8 @@ from tasks.ledger.draft import Draft, Kept, entry_args, outcome, utc
 from tasks.ledger.outlook import Outlook
 from tasks.ledger.scripts import Scripts
 from tasks.policy import Choice
-from tasks.work import PROTOCOL, Entry, Failure, Manifest, Result
+from tasks.result import Failure, Result
+from tasks.work import PROTOCOL, Entry, Manifest
 
 log = logging.getLogger(__name__)
 ANY = Choice(take=True)  # the longest of what is due

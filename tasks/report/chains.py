@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.intake.stages import Later, Stage, below
 from tasks.report.collect import Report, Row
-from tasks.work import Failure
+from tasks.result import Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import Any
 
 from tasks.intake.plan import key_of
 from tasks.intake.stages import FIRST, leaves
+from tasks.result import Failure, Result
 from tasks.runs import Runs, Status
-from tasks.work import Bundle, Failure, Manifest, Params, Result, item_id
+from tasks.work import Bundle, Manifest, Params, item_id
 
 PAGE = 100  # bundles read at a time
 

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from tasks.work import Result
+from tasks.result import Result
 
 SCHEMA_VERSION = 1  # another one where a column goes, or comes to mean something else
 

@@ -6,7 +6,7 @@ from typing import Any
 from tasks.measures import digits, moments
 from tasks.report.collect import Row
 from tasks.report.columns import COMPUTED, METRICS, OF_RESULT, REQUEST, SCHEMA_VERSION
-from tasks.work import Result
+from tasks.result import Result
 
 SATURATED_PCT = 80.0  # of a core, which is what a Python process has; beyond it requests wait for each other
 _DIGITS = {name: digits(name) for name in METRICS}

@@ -9,7 +9,7 @@ from typing import Any
 from tasks.report.collect import Row
 from tasks.report.columns import METRICS
 from tasks.report.figures import figures, request
-from tasks.work import Result
+from tasks.result import Result
 
 # What a spreadsheet would run as a formula (OWASP: CSV injection), also in the full-width forms that some
 # take for the same.

@@ -1,6 +1,6 @@
 """`slots = "auto"`, with real commands: what a person sees of it."""
 
-from tasks.work import queue_of
+from tasks.queues import queue_of
 from tests.e2e.room import LLMQ, Room, wait_until
 
 

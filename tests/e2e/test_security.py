@@ -29,7 +29,9 @@ from tasks.invite import Invitation, envelope
 from tasks.junk import all_junk
 from tasks.ledger.claim import new_token
 from tasks.ledger.ledger import Ledger
-from tasks.work import PROTOCOL, Bundle, Entry, Failure, Manifest, Params, Result, item_id, queue_of
+from tasks.queues import queue_of
+from tasks.result import Failure, Result
+from tasks.work import PROTOCOL, Bundle, Entry, Manifest, Params, item_id
 from tests.conftest import PASSWORD
 from tests.e2e.room import LLMQ, Room, wait_until
 

@@ -12,7 +12,7 @@ import redis
 
 from tasks.connection import Client
 from tasks.ledger import keys
-from tasks.work import RETRY_SUFFIX
+from tasks.queues import RETRY_SUFFIX
 
 LOOK_S = 0.1
 

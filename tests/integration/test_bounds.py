@@ -15,12 +15,14 @@ from tasks.ledger import keys
 from tasks.ledger.claim import new_token
 from tasks.ledger.ledger import Ledger
 from tasks.lifetime import keep, remove, settle, withdraw
+from tasks.queues import queue_of
+from tasks.result import Result
 from tasks.reuse import kept
 from tasks.runs import Runs
 from tasks.steward import Steward
 from tasks.submit import submit
 from tasks.texts import Texts
-from tasks.work import Manifest, Params, Result, item_id, queue_of
+from tasks.work import Manifest, Params, item_id
 
 MODEL = "sim-8b"
 QUEUE = queue_of(MODEL)

@@ -16,9 +16,11 @@ from tasks.ledger.claim import Claim, new_token
 from tasks.ledger.ledger import ANY, Ledger
 from tasks.lifetime import remove
 from tasks.policy import Backlog, Choice, Held
+from tasks.queues import queue_of
 from tasks.recent import RecentCommits
+from tasks.result import Failure, Result
 from tasks.runs import Runs
-from tasks.work import Bundle, Entry, Failure, Manifest, Params, Result, item_id, queue_of
+from tasks.work import Bundle, Entry, Manifest, Params, item_id
 
 QUEUE = queue_of("m")
 FAILURE = Failure("a", "timeout", "silent")

@@ -13,9 +13,11 @@ from tasks.intake.stages import Stage
 from tasks.ledger.claim import new_token
 from tasks.ledger.ledger import Ledger
 from tasks.policy import Choice
+from tasks.queues import queue_of_host
 from tasks.recent import RecentCommits
+from tasks.result import Result
 from tasks.runs import Runs
-from tasks.work import Entry, Manifest, Params, Result, item_id, queue_of_host
+from tasks.work import Entry, Manifest, Params, item_id
 
 QUEUE = queue_of_host("a")
 

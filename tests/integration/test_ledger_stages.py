@@ -13,9 +13,11 @@ from tasks.ledger.claim import Claim, new_token
 from tasks.ledger.ledger import ANY, Ledger
 from tasks.lifetime import remove
 from tasks.policy import Choice
+from tasks.queues import queue_of
+from tasks.result import Failure, Result
 from tasks.retry import retry
 from tasks.runs import Runs
-from tasks.work import Bundle, Entry, Failure, Result, item_id, queue_of
+from tasks.work import Bundle, Entry, item_id
 from tests.integration.test_ledger import manifest
 
 STAGES = (

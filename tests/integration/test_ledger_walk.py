@@ -13,8 +13,10 @@ from tasks.ledger import keys
 from tasks.ledger.claim import Claim, new_token
 from tasks.ledger.ledger import Ledger
 from tasks.policy import Choice
+from tasks.queues import queue_of
+from tasks.result import UPSTREAM_FAILED, Failure, Result
 from tasks.runs import Runs
-from tasks.work import UPSTREAM_FAILED, Bundle, Entry, Failure, Result, item_id, queue_of
+from tasks.work import Bundle, Entry, item_id
 from tests.integration.test_ledger import manifest
 
 HOSTS = ("a", "b", "c", "d")

@@ -16,14 +16,16 @@ from tasks.ledger.claim import new_token
 from tasks.ledger.ledger import Ledger
 from tasks.lifetime import remove
 from tasks.onfile import OnFile
+from tasks.queues import queue_of
 from tasks.report.collect import report
 from tasks.report.write import write
+from tasks.result import Failure, Result
 from tasks.retry import retry
 from tasks.reuse import kept
 from tasks.runs import Runs
 from tasks.submit import Submitted, submit
 from tasks.texts import Texts
-from tasks.work import Failure, Manifest, Params, Result, item_id, queue_of
+from tasks.work import Manifest, Params, item_id
 
 WHY, HOW, WHO = (Prompt(name, f"{name}?") for name in ("why", "how", "who"))
 TTL_S = 1000

@@ -13,7 +13,7 @@ from tasks.report.collect import Row
 from tasks.report.columns import COMPUTED, METRICS, REQUEST, TYPES
 from tasks.report.figures import figures, kept_of, request
 from tasks.report.table import COLUMNS, HEAD, to_cells, to_object
-from tasks.work import Failure, Result
+from tasks.result import Failure, Result
 from worker_agent.completion import Completion, Counts, EngineReport, Timing
 
 TIMING = Timing(

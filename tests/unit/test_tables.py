@@ -15,7 +15,7 @@ from tasks.report.collect import Row
 from tasks.report.columns import REQUEST
 from tasks.report.table import COLUMNS, to_cells, to_object
 from tasks.report.write import check_outputs, grows, in_folder, line, write_csv, write_requests_csv, writer
-from tasks.work import Failure, Result
+from tasks.result import Failure, Result
 
 
 def row(result: Result | None) -> Row:

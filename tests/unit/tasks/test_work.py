@@ -6,7 +6,8 @@ from celery import Celery
 from celery.backends.base import Backend
 
 from tasks.intake.prompts import Prompt
-from tasks.work import Failure, Manifest, Params, Result, digest, item_id
+from tasks.result import Failure, Result
+from tasks.work import Manifest, Params, digest, item_id
 
 FAILURE = Failure("mac", "timeout", "no first token within 600 s")
 ANSWER = Result("r-0-0", "mac", 2, answer="yes", model="m", failures=(FAILURE,), metrics={"ttft_ms": 9.5})
