@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.connection import connect
 from tasks.errors import UnknownRun
 from tasks.intake.stages import Stage
 from tasks.ledger import keys
@@ -18,7 +17,7 @@ from tasks.result import Failure, Result
 from tasks.retry import retry
 from tasks.runs import Runs
 from tasks.work import Bundle, Entry, item_id
-from tests.integration.test_ledger import manifest
+from tests.integration.bundles import manifest
 
 STAGES = (
     Stage("generate", "m"),
@@ -26,16 +25,6 @@ STAGES = (
     Stage("judge", "n", host="h", after=1, template="Judge."),
 )
 FAILURE = Failure("a", "timeout", 'silent for "9" s\n<item> %1')
-
-
-@pytest.fixture
-def ledger(redis_url: str) -> Ledger:
-    return Ledger(connect(redis_url), lease_s=0.4)
-
-
-@pytest.fixture
-def runs(ledger: Ledger) -> Runs:
-    return Runs(ledger)
 
 
 def chain(number: int, items: int = 2, deep: int = 3) -> list[Bundle]:

@@ -17,7 +17,7 @@ from tasks.queues import queue_of
 from tasks.result import UPSTREAM_FAILED, Failure, Result
 from tasks.runs import Runs
 from tasks.work import Bundle, Entry, item_id
-from tests.integration.test_ledger import manifest
+from tests.integration.bundles import manifest
 
 HOSTS = ("a", "b", "c", "d")
 QUEUES = (*(queue_of(model) for model in ("m", "n")), queue_of("n", "d"))
