@@ -194,6 +194,7 @@ def _why_nothing(gathered: Any) -> str:
     aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
     parts = [f"tries that failed: {counted(failed)}"] if failed else []
     parts += [f"no measurements: {counted(aside)}"] if aside else []
+    parts += [f"{gathered.unpaired} items end no pair's chain"] if gathered.unpaired else []
     parts += [f"{gathered.open} items have no result yet"] if gathered.open else []
     return "; ".join(parts) or "it has no items"
 

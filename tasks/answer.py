@@ -22,7 +22,7 @@ from tasks.intake.prompts import (
     wrap,
 )
 from tasks.work import Params
-from worker_agent.completion import Completion, Request
+from worker_agent.completion import BrokenOff, Completion, Request
 from worker_agent.engines.refusal import overflow_numbers
 from worker_agent.errors import ContextOverflow, PaperTruncated
 
@@ -181,10 +181,7 @@ class _Asking:
         completion = self._ask(request)
         reported = completion.counts.prompt_tokens
         if text and windows.revealed_truncation(reported, windows.at_least_tokens(text), self._model.window):
-            raise PaperTruncated(
-                f"the engine counted {reported} prompt tokens, less than the paper has: it was cut; set "
-                "context_length for this host"
-            )
+            raise _truncated(completion)
         self._completions.append(completion)
         return completion.text
 
@@ -206,6 +203,23 @@ class _Asking:
             f"the {question.material.noun} takes about {tokens} tokens beside {most} for the "
             f"answer, and the window is {self._model.window}"
         )
+
+
+def _truncated(completion: Completion) -> PaperTruncated:
+    timing, counted = completion.timing, completion.counts.prompt_tokens
+    error = PaperTruncated(
+        f"the engine counted {counted} prompt tokens, less than the paper has: it was cut; set "
+        "context_length for this host"
+    )
+    error.broken_off = BrokenOff(
+        timing.started_at,
+        timing.connect_ms or 0.0,
+        timing.stream_end_s or 0.0,
+        None if timing.ttft_ms is None else timing.ttft_ms / 1000,
+        timing.e2e_s,
+        timing.chunk_count or 0,
+    )
+    return error
 
 
 def _learned(error: ContextOverflow, model: ServedModel, estimated: int, scale: TokenScale) -> bool:

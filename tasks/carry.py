@@ -19,6 +19,7 @@ from tasks.lease import Held
 from tasks.ledger.claim import Step
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
+from tasks.measures import of_failure
 from tasks.queues import queue_of
 from tasks.recent import RecentCommits
 from tasks.result import Failure, Result
@@ -197,8 +198,7 @@ class Carrier:
             message += f" ({self.live.host.id} fails every request: not asked again)"
         failure = Failure(self.live.host.id, error.kind, message, outcome.counted)
         if outcome.ends:
-            status = getattr(error, "http_status", None)
-            return self._end(turn, failure, {"http_status": status} if status else {})
+            return self._end(turn, failure, of_failure(error))
         self.ledger.release(
             claim,
             backoff_s=outcome.backoff_s,

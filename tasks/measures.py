@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from worker_agent.completion import Completion
+from worker_agent.errors import EngineError
 
 # Units end a name; what is behind these digits is noise. ITL divides.
 _DIGITS = {"_s": 6, "ms": 3, "ps": 3, "ct": 1}
@@ -45,6 +46,25 @@ def measures(completions: Sequence[Completion], queue_wait_s: float, window: int
     }
     figures |= _of_one(completions[0]) if len(completions) == 1 else _ends(completions[-1])
     return rounded(figures)
+
+
+def of_failure(error: BaseException) -> dict[str, Any]:
+    """What is known of a request that failed: the status of its reply, and our own stamps of it. No durations
+    but TTFT: what broke off has no latency."""
+    if not isinstance(error, EngineError):
+        return {}
+    known: dict[str, Any] = {"http_status": error.http_status}
+    if broken := error.broken_off:
+        last, ended = moments(broken.started_at, broken.last_s, broken.ended_s)
+        known |= {
+            "started_at": broken.started_at,
+            "connect_ms": broken.connect_ms,
+            "ttft_ms": None if broken.first_s is None else broken.first_s * 1000,
+            "last_token_at": last,
+            "finished_at": ended,
+            "chunk_count": broken.chunk_count or None,
+        }
+    return rounded(known)
 
 
 def rounded(figures: Mapping[str, Any]) -> dict[str, Any]:

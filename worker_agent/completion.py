@@ -58,6 +58,19 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """Our own stamps of a request that was sent and never answered to the end. `first_s` and `last_s`: sent
+    -> the first token that came, and the last; `ended_s`: sent -> when it was given up."""
+
+    started_at: str  # UTC, ISO 8601: the moment of `sent`
+    connect_ms: float
+    ended_s: float
+    first_s: float | None = None
+    last_s: float | None = None
+    chunk_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Tokens as counted by `source`: `server` (the engine's usage) or `none`."""
 

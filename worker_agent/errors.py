@@ -21,6 +21,8 @@
 Classes take one message and define no `__init__`: Celery's JSON backend loses any other.
 """
 
+from worker_agent.completion import BrokenOff
+
 
 class LLMQError(Exception):
     """Root of every error llmq raises on purpose."""
@@ -43,10 +45,11 @@ class CallCancelled(LLMQError):
 
 class EngineError(LLMQError):
     """An engine did not answer as it should. `retryable`: another try may succeed. `http_status`: that of
-    its reply, if one began."""
+    its reply, if one began. `broken_off`: when what happened, if the request was sent."""
 
     kind = "engine"
     http_status: int | None = None
+    broken_off: BrokenOff | None = None
 
 
 class EngineUnavailable(EngineError):

@@ -24,7 +24,7 @@ from tasks.intake.windows import at_least_tokens, revealed_truncation
 from tasks.lease import Held
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
-from tasks.measures import measures, rounded
+from tasks.measures import measures, of_failure, rounded
 from tasks.recent import RecentCommits
 from tasks.result import Failure, Result
 from tasks.settings import Settings
@@ -271,7 +271,8 @@ class _Cell:
 
     def result(self, one: Asked, just_loaded: bool) -> Result:
         failure = self.carrier._failure(one.error) if one.error else None
-        return self._result(one.item, one.completion, failure, just_loaded=just_loaded, more=self._due(one))
+        more = self._due(one) | (of_failure(one.error) if one.error else {})
+        return self._result(one.item, one.completion, failure, just_loaded=just_loaded, more=more)
 
     def _result(
         self,

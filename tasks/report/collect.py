@@ -10,6 +10,7 @@ from typing import Any
 
 from tasks.intake.plan import key_of
 from tasks.intake.stages import FIRST, leaves
+from tasks.report.origins import Origins, first_of, who
 from tasks.result import Failure, Result
 from tasks.runs import Runs, Status
 from tasks.work import Bundle, Manifest, Params, item_id
@@ -20,7 +21,8 @@ PAGE = 100  # bundles read at a time
 @dataclass(frozen=True, slots=True)
 class Row:
     """One WorkItem and how it ended, or `result` None: not yet. `parent`: the item whose answer one of a
-    later stage reads; `ends`: no stage reads its own. `paper`: the sha256 of its text, None where it has
+    later stage reads; `ends`: no stage reads its own; `pair`: who wrote first in its chain and who had the
+    last word, of one that ends it, where both are known. `paper`: the sha256 of its text, None where it has
     none; `layout` and `llmq` as in the Manifest. With that text, what was asked can be asked again. `index`
     orders the rows as the plan does, with gaps where a bundle does not have all prompts."""
 
@@ -40,6 +42,7 @@ class Row:
     llmq: str | None = None
     answer_key: str | None = None
     index: int = 0
+    pair: str | None = None
 
     @property
     def prompt_sha256(self) -> str:
@@ -57,8 +60,9 @@ class Report:
     def rows(self) -> Iterator[Row]:
         """Every item in plan order. Items of a cancelled run without a result end as `cancelled`."""
         pages = self.runs.bundles(self.manifest.run_id)
+        origins = Origins()
         while page := list(islice(pages, PAGE)):
-            yield from self._page(page)
+            yield from self._page(page, origins)
 
     def failed_rows(self) -> Iterator[Row]:
         """Items that failed, in plan order."""
@@ -69,8 +73,9 @@ class Report:
         pairs = self.runs.landed(self.manifest.run_id, start)
         bundles = self.runs.some_bundles(self.manifest.run_id, (number for number, _ in pairs))
         results = self.runs.results(self.manifest.run_id, pairs)
+        origins = self._origins(pairs, bundles)
         return [
-            self._row(number, bundles[number], item, result)
+            self._row(number, bundles[number], item, result, origins.get((number, item)))
             for (number, item), result in zip(pairs, results, strict=True)
         ]
 
@@ -101,22 +106,45 @@ class Report:
             "tasks_per_second": round(status.successful / seconds, 4) if seconds > 0 else 0.0,
         }
 
-    def _page(self, page: list[tuple[int, Bundle]]) -> Iterator[Row]:
+    def _page(self, page: list[tuple[int, Bundle]], origins: Origins) -> Iterator[Row]:
         pairs = [(number, item) for number, bundle in page for item in range(len(bundle.prompts))]
         results = iter(self.runs.results(self.manifest.run_id, pairs))
         for number, bundle in page:
-            for item in range(len(bundle.prompts)):
-                yield self._row(number, bundle, item, next(results))
+            own = list(islice(results, len(bundle.prompts)))
+            firsts = origins.saw(number, bundle, own)
+            for item, result in enumerate(own):
+                yield self._row(number, bundle, item, result, firsts[item])
 
-    def _row(self, number: int, bundle: Bundle, item: int, result: Result | None) -> Row:
+    def _origins(
+        self, pairs: list[tuple[int, int]], bundles: dict[int, Bundle]
+    ) -> dict[tuple[int, int], str | None]:
+        """Who wrote first in the chain of each item of a later stage, of items in any order."""
+        known = dict(bundles)
+        while (
+            missing := {bundle.parent for bundle in known.values() if bundle.parent is not None}
+            - known.keys()
+        ):
+            known |= self.runs.some_bundles(self.manifest.run_id, missing)
+        roots = {
+            (number, item): (root, item)
+            for number, item in pairs
+            if (root := first_of(number, known)) != number
+        }
+        wanted = list(dict.fromkeys(roots.values()))
+        found = dict(zip(wanted, map(who, self.runs.results(self.manifest.run_id, wanted)), strict=True))
+        return {place: found[root] for place, root in roots.items()}
+
+    def _row(self, number: int, bundle: Bundle, item: int, result: Result | None, first: str | None) -> Row:
         asked = self.manifest
         prompt = asked.prompt_of(bundle, item)
         own_id = item_id(asked.run_id, number, item)
+        last = who(result)
         if result is None and self.status.state == "cancelled":
             result = Result(own_id, "", 0, error=Failure("", "cancelled", "the run was cancelled"))
         content = result.content if result else None
         keyed = not bundle.error if bundle.parent is None else content is not None
         keyed = keyed and not bundle.load  # what was sent had a mark before it: nobody else's answer
+        ends = not asked.stages or bundle.stage in leaves(asked.stages)
         return Row(
             own_id,
             bundle.file,
@@ -127,13 +155,14 @@ class Report:
             stage=asked.stage_of(bundle).name,
             parent=None if bundle.parent is None else item_id(asked.run_id, bundle.parent, item),
             repeat=bundle.repeat,
-            ends=not asked.stages or bundle.stage in leaves(asked.stages),
+            ends=ends,
             paper=bundle.paper,
             params=asked.params_of(bundle),
             layout=asked.layout,
             llmq=asked.llmq,
             answer_key=key_of(asked, bundle, item, content) if keyed else None,
             index=item if bundle.load else number * len(asked.prompts) + bundle.prompts[item],
+            pair=f"{first}->{last}" if ends and bundle.parent is not None and first and last else None,
         )
 
 

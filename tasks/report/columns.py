@@ -34,17 +34,19 @@ TYPES = _typed("""
     mem_system_used_mib_peak:f mem_system_delta_mib:f mem_model_mib:f vram_used_mib_peak:f mem_source
     power_w_mean:f energy_j:f energy_source throttled:b temp_c_max:f cpu_client_pct:f
     client_saturated:b status error_type http_status:i attempts:i finish_reason simulated:b cut:b
-    windows:i reused_from
+    windows:i reused_from item_id parent
 """)
 REQUEST = tuple(TYPES)
 
 # What other parts of a result's row say already, under the same names; the rest are its metrics.
 ELSEWHERE = _words("""
     seed host engine engine_version model model_digest stage prompt_sha256 max_tokens temperature
-    error_type attempts finish_reason simulated cut windows reused_from
+    error_type attempts finish_reason simulated cut windows reused_from item_id parent
 """)
 OF_RESULT = tuple(
-    field.name for field in fields(Result) if field.name in ELSEWHERE and field.name not in ("host", "model")
+    field.name
+    for field in fields(Result)
+    if field.name in ELSEWHERE and field.name not in ("host", "model", "item_id")
 )
 # The metrics in the order of results.csv: first those that it has always had.
 _OLDEST = _words("""
@@ -56,7 +58,7 @@ METRICS = (*_OLDEST, *(name for name in REQUEST if name not in ELSEWHERE and nam
 # Metrics that no result keeps: each row finds them anew.
 COMPUTED = frozenset(
     _words("""
-    schema_version run_id request_id request_index base_url prompt_id first_token_at output_tps
+    schema_version run_id request_id request_index base_url prompt_id pair_id first_token_at output_tps
     e2e_output_tps client_saturated status
 """)
 )

@@ -45,6 +45,8 @@ def request(row: Row) -> dict[str, Any]:
         "max_tokens": row.params.max_tokens,
         "temperature": row.params.temperature,
         "model": row.model,
+        "item_id": row.item_id,
+        "parent": row.parent,
     }
     if result:
         elsewhere |= {
@@ -62,13 +64,21 @@ def kept_of(metrics: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in metrics.items()
-        if name not in COMPUTED and value != _UNKNOWN.get(name)  # most are null
+        if name not in COMPUTED
+        and name != "repeat_index"  # the plan says it
+        and value != _UNKNOWN.get(name)  # most are null
     }
 
 
 def _identity(row: Row) -> dict[str, Any]:
     run_id = row.item_id.rsplit("-", 2)[0]
-    return {"run_id": run_id, "request_index": row.index, "prompt_id": row.prompt_name}
+    return {
+        "run_id": run_id,
+        "request_index": row.index,
+        "repeat_index": row.repeat,
+        "prompt_id": row.prompt_name,
+        "pair_id": row.pair,
+    }
 
 
 def _status(result: Result) -> str:
@@ -85,7 +95,8 @@ def _add_stamps(found: dict[str, Any], result: Result) -> None:
     started_at, ttft_ms = found["started_at"], found["ttft_ms"]
     if started_at is None or ttft_ms is None:
         return
-    ends = (found["e2e_latency_s"], found["stream_end_s"]) if result.windows == 1 else ()
+    # Several windows, and what broke off, keep the moments of their ends.
+    ends = (found["e2e_latency_s"], found["stream_end_s"]) if result.windows == 1 and result.success else ()
     names = ("first_token_at", "last_token_at", "finished_at")
     found |= dict(zip(names, moments(started_at, ttft_ms / 1000, *ends), strict=False))
 

@@ -47,7 +47,7 @@ def pairs(items: Mapping[str, Item]) -> Pairs:
 
 
 def _names(item: Item, hops: list[Item]) -> tuple[str, str]:
-    if item.pair and "->" in item.pair:
+    if len(hops) == 1 and item.pair and "->" in item.pair:  # what it read is not among the rows
         first, _, last = item.pair.partition("->")
         return first, last
     return hops[-1].who, hops[0].who

@@ -159,6 +159,8 @@ def remarks(gathered: Gathered, *, open_runs: Iterable[str] = ()) -> list[str]:
     said = [f"run {run} is still going: this is what it has so far" for run in open_runs]
     if gathered.nowhere:
         said.append(f"failed before any host had them: {counted(gathered.nowhere)}")
+    if gathered.unpaired:
+        said.append(f"left out, since they end no pair's chain: {gathered.unpaired} items")
     aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
     if aside:
         said.append(f"set aside, no measurements: {counted(aside)}")

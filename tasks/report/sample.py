@@ -121,12 +121,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Everything the rows said. `nowhere`: items that failed on no host, by type; `open`: not ended yet."""
+    """Everything the rows said. `nowhere`: items that failed on no host, by type; `open`: not ended yet;
+    `unpaired`: left out, because they end no pair's chain."""
 
     samples: list[Sample]
     nowhere: Counter[str]
     open: int
     answered: int
+    unpaired: int = 0
 
 
 def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
@@ -134,19 +136,22 @@ def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
     `engine` the hosts of one; None: host x model. The terms keep entries apart always."""
     found: dict[Cell, Sample] = {}
     nowhere: Counter[str] = Counter()
-    still_open = answered = 0
+    still_open = answered = unpaired = 0
     for run, row in rows:
         if row.get("success") is None:
             still_open += 1
             continue
         answered += bool(row["success"])
+        if per == "pair" and not row.get("pair_id"):
+            unpaired += 1
+            continue
         _take_failures(row, found, nowhere, per)
         if row["success"]:
             _take_answer(run, row, found, per)
     samples = _with_strays(found)
     for sample in samples:
         _tell_prompts_apart(sample.requests)
-    return Gathered(samples, nowhere, still_open, answered)
+    return Gathered(samples, nowhere, still_open, answered, unpaired)
 
 
 def merge(samples: Sequence[Sample], cell: Cell) -> Sample:
@@ -174,8 +179,8 @@ def _cell(row: Row, per: str | None, host: str | None) -> Cell:
         known = row.get("engine") if host == row.get("host") else None
         return replace(cell, host=None if known else host, engine=known)
     if per == "pair":
-        return replace(cell, host=None, model=None, pair=row.get("pair_id") or "no pair")
-    return replace(cell, pair=row.get("pair_id"))
+        return replace(cell, host=None, model=None, pair=row.get("pair_id"))
+    return cell
 
 
 def _sample(found: dict[Cell, Sample], cell: Cell) -> Sample:

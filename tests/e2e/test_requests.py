@@ -118,7 +118,7 @@ def test_parquet_has_the_same_rows(room: Room) -> None:
 
 
 def test_a_failed_request_has_a_row_of_its_own(room: Room) -> None:
-    """With who asked it and the status of the reply; no time is made up for it."""
+    """With who asked it, the status of the reply, and when it was sent; no time is made up for it."""
     sim = room.simulator("box", "openai", service_s=0.05)
     room.fleet({"box": sim})
     room.papers(1)
@@ -130,4 +130,54 @@ def test_a_failed_request_has_a_row_of_its_own(room: Room) -> None:
     assert (fine["status"], fine["http_status"]) == ("ok", "200")
     assert failed["worker"] == fine["worker"] != ""
     assert failed["enqueued_at"] == fine["enqueued_at"] != ""
-    assert (failed["ttft_ms"], failed["started_at"], failed["phase"]) == ("", "", "measure")
+    assert (failed["ttft_ms"], failed["first_token_at"], failed["phase"]) == ("", "", "measure")
+    assert (failed["e2e_latency_s"], failed["stream_end_s"], failed["last_token_at"]) == ("", "", "")
+    assert failed["enqueued_at"] < failed["started_at"] < failed["finished_at"] <= fine["started_at"]
+
+
+def test_a_request_that_breaks_off_has_the_moments_of_its_tokens(room: Room) -> None:
+    """Half an answer came: when it began and how far it got stand in the row, and no latency."""
+    sim = room.simulator("box", "openai", service_s=0.4)
+    room.fleet({"box": sim})
+    room.papers(1)
+    sim.fault("drop", 1)
+    done = room.llmq("run", "papers", "-p", "Why?", "-p", "How?", "-o", "out/", LLMQ_MAX_RETRIES="0")
+    assert done.returncode == 1, done.stderr
+    broken, fine = requests(room.folder / "out")
+    assert (broken["error_type"], fine["status"]) == ("dropped_stream", "ok")
+    assert broken["started_at"] < broken["first_token_at"] < broken["last_token_at"] < broken["finished_at"]
+    assert seconds(broken, "started_at", "first_token_at") * 1000 == pytest.approx(
+        float(broken["ttft_ms"]), abs=0.01
+    )
+    assert 1 < int(broken["chunk_count"]) < int(fine["chunk_count"])
+    assert (broken["e2e_latency_s"], broken["itl_ms"], broken["output_tps"]) == ("", "", "")
+
+
+def test_the_rows_of_a_chain_can_be_joined(room: Room) -> None:
+    """By `item_id` and `parent`, and by the pair that wrote them: of a second run too, whose first answers
+    are those of the first run, and as they land. Repeats are told apart."""
+    sims = {
+        "peer1": room.simulator("peer1", "ollama", models=["small"], service_s=0.05),
+        "peer2": room.simulator("peer2", "openai", models=["big"], service_s=0.05),
+    }
+    room.fleet(dict(sims))
+    chain = ("chain", "-p", "Why?", "-p", "How?", "--repeats", "2")
+    models = ("--generate", "small@peer1", "--summarize", "big@peer2")
+    done = room.llmq(*chain, *models, "-o", "out/", "-o", "landed.jsonl")
+    assert done.returncode == 0, done.stderr
+    again = room.llmq(*chain, *models[:-1], "small@peer1", "-o", "again/")
+    assert again.returncode == 0, again.stderr
+    for folder, last in (("out", "peer2:big"), ("again", "peer1:small")):
+        rows = {row["item_id"]: row for row in requests(room.folder / folder)}
+        ends = [row for row in rows.values() if row["parent"]]
+        assert len(rows) == 8
+        assert {row["pair_id"] for row in ends} == {f"peer1:small->{last}"}
+        assert {row["pair_id"] for row in rows.values() if not row["parent"]} == {""}
+        for row in ends:
+            first = rows[row["parent"]]
+            assert (first["stage"], row["stage"]) == ("generate", "summarize")
+            assert (first["prompt_id"], first["repeat_index"]) == (row["prompt_id"], row["repeat_index"])
+        assert sorted(row["repeat_index"] for row in ends) == ["0", "0", "1", "1"]
+    landed = [json.loads(line)["metrics"] for line in (room.folder / "landed.jsonl").read_text().splitlines()]
+    pairs = [metrics["pair_id"] for metrics in landed]
+    assert sorted(pairs, key=str) == [None] * 4 + ["peer1:small->peer2:big"] * 4

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from tasks.measures import measures
+from tasks.measures import measures, of_failure
 from tasks.report.collect import Row
 from tasks.report.columns import COMPUTED, METRICS, REQUEST, TYPES
 from tasks.report.figures import figures, kept_of, request
 from tasks.report.table import COLUMNS, HEAD, to_cells, to_object
 from tasks.result import Failure, Result
-from worker_agent.completion import Completion, Counts, EngineReport, Timing
+from worker_agent.completion import BrokenOff, Completion, Counts, EngineReport, Timing
+from worker_agent.errors import StreamDropped
 
 TIMING = Timing(
     "2026-01-01T00:00:00.250000+00:00", 0.3, 90.0, 100.0, 101.0, 20.0, 1.0, 1.1, 50.0, 30.0, 23, 0.004, 12.34
@@ -22,8 +23,6 @@ TIMING = Timing(
 REPORT = EngineReport(0.0, 0.07, 0.9, 0.98, None, 51.1)
 COMPLETION = Completion("yes", "", "m", "stop", TIMING, Counts(100, 46, None, 80, "server"), REPORT)
 BENCH = [
-    "repeat_index",
-    "pair_id",
     "load_mode",
     "concurrency",
     "target_rps",
@@ -33,6 +32,7 @@ BENCH = [
     "dispatch_delay_s",
     "e2e_scheduled_latency_s",
 ]
+CHAINS = ["pair_id", "parent"]
 METER = [
     "mem_rss_mib_peak",
     "mem_system_used_mib_peak",
@@ -64,7 +64,7 @@ def test_an_ordinary_answer_has_every_figure() -> None:
     told = shown(COMPLETION, engine="llama_cpp", engine_version="b1", model_digest="d", finish_reason="stop")
     silent = {"reasoning_tokens", "server_prefill_tps", "quantization", "error_type", "reused_from", "seed"}
     assert {name for name, value in told.items() if value is None} == {
-        *BENCH, *METER, *silent, "base_url",
+        *BENCH, *CHAINS, *METER, *silent, "base_url",
     }  # fmt: skip
     assert (told["phase"], told["mem_source"], told["energy_source"]) == ("measure", "none", "none")
     assert (told["status"], told["http_status"], told["request_id"]) == ("ok", 200, "r-0-0")
@@ -122,6 +122,26 @@ def test_a_failed_row_says_how_it_ended(error: str, host: str, status: str) -> N
     told = request(row(failed))
     assert (told["status"], told["error_type"], told["attempts"]) == (status, error, 4)
     assert (told["http_status"], told["ttft_ms"], told["started_at"]) == (500, None, None)
+
+
+def test_a_request_that_broke_off_has_the_stamps_it_came_to() -> None:
+    """When it was sent, the tokens that came, when it was given up; a latency it has not."""
+    error = StreamDropped("gone")
+    error.http_status = 200
+    error.broken_off = BrokenOff("2026-01-01T00:00:00.250000+00:00", 0.3, 2.5, 0.1, 1.0, 7)
+    failed = Result("r-0-0", "box", 4, error=Failure("box", error.kind, "why"), metrics=of_failure(error))
+    told = request(row(failed))
+    assert told["started_at"] == "2026-01-01T00:00:00.250000+00:00"
+    assert told["first_token_at"] == "2026-01-01T00:00:00.350000+00:00"
+    assert told["last_token_at"] == "2026-01-01T00:00:01.250000+00:00"
+    assert told["finished_at"] == "2026-01-01T00:00:02.750000+00:00"
+    assert (told["ttft_ms"], told["connect_ms"], told["chunk_count"]) == (100.0, 0.3, 7)
+    assert (told["http_status"], told["e2e_latency_s"], told["stream_end_s"]) == (200, None, None)
+    silent = replace(error.broken_off, first_s=None, last_s=None, chunk_count=0)
+    error.broken_off = silent
+    told = request(row(replace(failed, metrics=of_failure(error))))
+    assert (told["started_at"], told["first_token_at"]) == ("2026-01-01T00:00:00.250000+00:00", None)
+    assert (told["finished_at"], told["chunk_count"]) == ("2026-01-01T00:00:02.750000+00:00", None)
 
 
 def test_a_row_without_a_result_names_what_is_asked() -> None:

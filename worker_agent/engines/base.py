@@ -55,6 +55,13 @@ class Engine(ABC):
 
     def complete(self, request: Request, call: Call) -> Completion:
         """Stream one answer to its end. `call.cancel()` from any thread ends it with CallCancelled."""
+        try:
+            return self._complete(request, call)
+        except EngineError as error:
+            error.broken_off = call.broken_off()
+            raise
+
+    def _complete(self, request: Request, call: Call) -> Completion:
         tag = {"x-request-id": request.request_id} if request.request_id else {}
         body = json.dumps(self._chat(request)).encode()
         ask = Ask("POST", self.url + self.chat_path, self._headers() | tag, body)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import SplitResult
 
-from worker_agent.completion import Limits
+from worker_agent.completion import BrokenOff, Limits
 from worker_agent.errors import CallCancelled
 
 clock: Callable[[], float] = time.perf_counter  # monotonic, and finer than time.monotonic on Windows
@@ -19,13 +19,17 @@ POLL_S = 0.05
 
 class Call:
     """One call to an engine and the hand that can end it, from any thread and at any moment. `begun_at` and
-    `first_token_at` are instants of `clock`; `characters` of answer and reasoning have come."""
+    `first_token_at` are instants of `clock`; `characters` of answer and reasoning have come, in `tokens`
+    events, the last at `last_token_at`. What was `sent` is for the transport to say."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.begun_at = clock()
         self.first_token_at: float | None = None
+        self.last_token_at: float | None = None
+        self.tokens = 0
         self.characters = 0
+        self._sent: tuple[float, str, float] | None = None
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
@@ -60,6 +64,28 @@ class Call:
     def too_silent_s(self) -> float:
         """For how long it has been silent beyond what it may: above a moment only if its thread is stuck."""
         return self.silent_s - self._allowed_s
+
+    def sent(self, at: float, started_at: str, connect_ms: float) -> None:
+        """The request was handed over at the instant `at`, on a connection that took so long to open."""
+        self._sent = at, started_at, connect_ms
+
+    def token(self, at: float, characters: int) -> None:
+        """An event with text came at the instant `at`."""
+        if self.first_token_at is None:
+            self.first_token_at = at
+        self.last_token_at = at
+        self.tokens += 1
+        self.characters += characters
+
+    def broken_off(self) -> BrokenOff | None:
+        """What is known of the call if it ends now and is no answer; None: nothing was sent."""
+        if self._sent is None:
+            return None
+        sent_at, started_at, connect_ms = self._sent
+        first_s, last_s = (
+            None if at is None else at - sent_at for at in (self.first_token_at, self.last_token_at)
+        )
+        return BrokenOff(started_at, connect_ms, clock() - sent_at, first_s, last_s, self.tokens)
 
     def hold(self, sock: socket.socket | None) -> None:
         """Remember the socket that `cancel` has to shut down."""

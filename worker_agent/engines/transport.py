@@ -94,9 +94,7 @@ class Reply:
 
     def token(self, at: float, characters: int) -> None:
         """A token arrived: only this, no keep-alive or progress, earns the engine more patience."""
-        self._call.characters += characters
-        if self._call.first_token_at is None:
-            self._call.first_token_at = at
+        self._call.token(at, characters)
         self._wire.wait(at, self._call.limits.between_tokens_s, "further token")
         self._call.heard(at, self._call.limits.between_tokens_s)
 
@@ -181,6 +179,7 @@ def _send(ask: Ask, call: Call) -> Reply:
         at, wall = clock(), datetime.now(UTC)
         started_at = wall.isoformat(timespec="microseconds")
         sent = Sent(at, started_at, (connected - begun) * 1000, cpu_s=time.process_time())
+        call.sent(at, started_at, sent.connect_ms)
         return Reply(ask.url, sock, call, sent, ask.awaited)
     except BaseException:
         sock.close()

@@ -276,6 +276,11 @@ def test_per_model_takes_hosts_together_and_says_so() -> None:
     }
     paired = gathered(rows("a", pair_id="a:m->b:n"), per="pair").samples
     assert [one.cell.name for one in paired] == ["a:m->b:n"]
+    mixed = gathered(rows("a", pair_id="a:m->b:n"), rows("a", n=5), per="pair")
+    assert ([len(one.requests) for one in mixed.samples], mixed.unpaired) == ([30], 5)
+    assert remarks(mixed) == ["left out, since they end no pair's chain: 5 items"]
+    plain = gathered(rows("a", pair_id="a:m->b:n"), rows("a", seed=2)).samples
+    assert [(one.cell.name, len(one.requests)) for one in plain] == [("a · m", 60)]
     levels = gathered(rows("a", concurrency=1), rows("a", concurrency=4)).samples
     assert sorted(one.cell.concurrency or 0 for one in levels) == [1, 4]
 
