@@ -29,7 +29,7 @@ def compare(
 ) -> None:
     """Compare two hosts (host:ID), models (model:NAME) or engines (engine:NAME, each model they share by
     itself) of a run (--run, default: the latest), or two runs, or parts of them (RUN/host:ID). A run may also
-    be a results file.
+    be a file of results or requests, or a folder (`bench/`).
 
     Where both answered the same papers and prompts, these are compared pair by pair; that finds smaller
     differences, and no host is blamed for long papers. Where no difference is found, the answer says how
@@ -78,6 +78,7 @@ def compare(
         if by or one.n_a or one.n_b
     ]
     said += engines_and_machines([*samples[0], *samples[1]], machines)
+    said += dict.fromkeys(note for one in found.values() for note in one.notes)
     said += [f"run {run} is still going: this is what it has so far" for run in sorted(still_open)]
     if as_json:
         echo(json.dumps({"comparisons": [one.to_object() for one in made], "notes": said}))

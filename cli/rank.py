@@ -59,11 +59,12 @@ def rank(
     outputs: tuple[Path, ...],
 ) -> None:
     """Rank hosts and models by what RUNs measured (default: the latest). Those whose 95 % intervals overlap
-    share a rank. RUN may also be a results file.
+    share a rank. RUN may also be a file of results or requests, or a folder of them (`bench/`).
 
     \b
     llmq rank
     llmq rank 3f9a --by ttft --by goodput --slo ttft=500ms,e2e=10s
+    llmq rank bench/ --by tps
     llmq rank results.json --per model -o summary.csv -o ranking.json
     llmq rank --history --since 30d --by tps
     """
@@ -120,6 +121,7 @@ def _of_runs(words: tuple[str, ...], by: tuple[str, ...], per: str | None, slos:
         metric.name: rankings(gathered.samples, metric, limits) for metric in dict.fromkeys([*shown, *every])
     }
     notes = remarks(gathered, open_runs=open_runs) + engines_and_machines(gathered.samples, machines)
+    notes += [note for one in found for note in one.notes]
     notes += [f"{one.title}: no answer has this figure" for one in wanted if not made[one.name]]
     head = {
         "runs": [source.run for source in found],
@@ -155,12 +157,13 @@ def sources(words: Iterable[str]) -> "Iterator[dict[str, Source]]":
     """The results that words name, runs or files, by word; Redis is open meanwhile where it is needed. A run
     that several words name is one Source."""
     from tasks.report.collect import report
-    from tasks.report.rows import SUFFIXES, read_file, source_of
+    from tasks.report.read import is_file, read_file
+    from tasks.report.rows import source_of
     from tasks.session import session
     from tasks.settings import read_settings
 
     words = tuple(dict.fromkeys(words))
-    found = {word: read_file(Path(word)) for word in words if Path(word).suffix.lower() in SUFFIXES}
+    found = {word: read_file(Path(word)) for word in words if is_file(word)}
     with ExitStack() as stack:
         if len(found) < len(words):
             on = stack.enter_context(session(read_settings()))

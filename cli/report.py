@@ -23,8 +23,8 @@ RESULTS = Path("results")
 @json_option
 def report(run: str, output: Path | None, png: Path | None, as_json: bool) -> None:
     """Write what RUN (default: the latest) measured as one self-contained HTML page. RUN may also be a
-    results file; a run.json beside it, of the same run, says on which machines. A run that goes on gives
-    what it has.
+    file of results or requests, or a folder of them (`bench/`); a run.json beside it, of the same run, says on
+    which machines. A run that goes on gives what it has.
 
     \b
     llmq report
@@ -44,7 +44,7 @@ def report(run: str, output: Path | None, png: Path | None, as_json: bool) -> No
         source = found[run]
         path = output or RESULTS / f"{Path(source.run).stem}.html"
         check_page(path)
-        write_report(source, path, None if source.report else beside(Path(run), source.run))
+        write_report(source, path, beside(source.path, source.run) if source.path else None)
         drawn = charts.draw(source, png) if png else charts.Drawn((), {})
     files = [str(one) for one in drawn.paths]
     if as_json:

@@ -109,7 +109,7 @@ class Account:
             self._take_host(row, success=bool(success))
 
     def _take_question(self, row: Row) -> None:
-        file = row.get("file")
+        file = row.get("file") or row.get("paper_id")  # a file of requests has no names
         if file is not None:
             self.papers.setdefault(str(file), row.get("paper_id"))
         name = str(row.get("prompt_name") or row.get("prompt_id") or "prompt")

@@ -47,6 +47,7 @@ def request(row: Row) -> dict[str, Any]:
         "model": row.model,
         "item_id": row.item_id,
         "parent": row.parent,
+        "paper_id": row.paper,
     }
     if result:
         elsewhere |= {

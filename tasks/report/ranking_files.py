@@ -51,10 +51,26 @@ def beside(path: Path, run: str) -> dict[str, Any]:
     """The run.json in the folder of a results file, if it is of that run; else nothing."""
     try:
         document = json.loads((path.parent / SIDECAR).read_text(encoding="utf-8"))
-        whole = all("id" in host and host.keys() for host in document["hosts"]) and document["config"].keys()
-        return dict(document) if whole and document["run_id"] == run else {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return dict(document) if document["run_id"] == run and _whole(document) else {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
+
+
+def _whole(document: Mapping[str, Any]) -> bool:
+    """It has the form that a page reads: objects where those belong, in lists where those do."""
+    hosts, config = document["hosts"], document["config"]
+    return (
+        _objects(hosts)
+        and all(isinstance(host["id"], str) and _objects(host.get("models") or []) for host in hosts)
+        and all(isinstance(host.get("worker") or {}, dict) for host in hosts)
+        and isinstance(config, dict)
+        and isinstance(config.get("models") or [], list)
+        and _objects(config.get("prompts") or [])
+    )
+
+
+def _objects(listed: Any) -> bool:
+    return isinstance(listed, list) and all(isinstance(one, dict) for one in listed)
 
 
 def write_text(path: Path, fill: Any) -> None:

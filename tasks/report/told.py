@@ -76,6 +76,7 @@ def tell(source: Source, about: Mapping[str, Any] | None = None) -> Told:
         (
             *remarks(gathered, open_runs=open_runs),
             *(unfinished(source.report, slots) if source.report else ()),
+            *source.notes,
         ),
         pairs(account.items),
         timeline(account, slots),

@@ -117,6 +117,42 @@ def test_parquet_has_the_same_rows(room: Room) -> None:
     assert str(table.schema.field("energy_j").type) == "double"
 
 
+def test_files_of_requests_are_read_like_the_run(room: Room) -> None:
+    """The folder that `-o DIR/` writes, and each file in it: the same ranking, comparison, page and place in
+    the history as the run itself has; what is no such file is refused with its name."""
+    pytest.importorskip("pyarrow")
+    for name, took_s in (("slow", 0.08), ("fast", 0.03)):
+        room.fleet({name: room.simulator(name, "openai", service_s=took_s, jitter=0.05)})
+        room.worker(name)
+    room.papers(45)
+    outputs = ("-o", "out/", "-o", "out/requests.parquet")
+    done = room.llmq("submit", "papers", "-p", "Why?", "--wait", *outputs)
+    assert done.returncode == 0, done.stderr
+
+    def said(*args: str) -> Any:
+        told = room.llmq(*args, "--json")
+        assert told.returncode == 0, told.stderr
+        return json.loads(told.stdout)
+
+    ranked = said("rank", "latest", "--by", "e2e")["rankings"]
+    assert {entry["host"]: entry["rank"] for entry in ranked[0]["entries"]} == {"fast": 1, "slow": 2}
+    compared = said("compare", "host:fast", "host:slow", "--by", "e2e")
+    files = ("out/", "out/requests.csv", "out/requests.jsonl", "out/requests.parquet")
+    for file in files:
+        assert said("rank", file, "--by", "e2e")["rankings"] == ranked, file
+    assert said("compare", "host:fast", "host:slow", "--run", "out/", "--by", "e2e") == compared
+    assert said("compare", "out/requests.csv/host:fast", "host:slow", "--by", "e2e") == compared
+    assert said("report", "out/", "-o", "page.html")["run"] == room.status()["run_id"]
+    assert "45 of 45 items answered" in (room.folder / "page.html").read_text()
+    room.environ["LLMQ_HISTORY_URL"] = f"sqlite:///{room.folder / 'other.sqlite'}"
+    assert len(said("history", "add", "out/")["filed"]) == 1
+    for wrong, words in (("out/run.json", "holds no results"), ("papers/", "holds none of requests.jsonl")):
+        refused = room.llmq("rank", wrong)
+        assert refused.returncode == 2
+        assert f"{wrong.rstrip('/')}" in refused.stderr
+        assert words in refused.stderr
+
+
 def test_a_failed_request_has_a_row_of_its_own(room: Room) -> None:
     """With who asked it, the status of the reply, and when it was sent; no time is made up for it."""
     sim = room.simulator("box", "openai", service_s=0.05)

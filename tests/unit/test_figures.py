@@ -47,7 +47,7 @@ METER = [
 
 
 def row(result: Result | None) -> Row:
-    return Row("r-0-0", "a.pdf", "one", "one?", "m", result)
+    return Row("r-0-0", "a.pdf", "one", "one?", "m", result, paper="p")
 
 
 def answered(*completions: Completion, **more: Any) -> Result:

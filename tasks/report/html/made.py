@@ -36,7 +36,7 @@ def repeat(told: Told) -> Iterator[Markup]:
     yield pairs_of(
         [
             ("llmq", _version(about.get("llmq_version") or account.llmq, about.get("git_sha"))),
-            ("Python", about.get("python")),
+            ("Python", str(about.get("python") or "") or None),
             ("models asked", some([str(one) for one in config.get("models") or account.models], 12)),
             *((name.replace("_", " "), str(config[name])) for name in ("max_tokens", "temperature", "seed",
               "overflow", "max_concurrent", "layout") if config.get(name) is not None),

@@ -21,7 +21,8 @@ from tasks.report.metric import METRICS
 from tasks.report.page import check_page, page, write_report
 from tasks.report.rank import rankings
 from tasks.report.ranking_files import beside
-from tasks.report.rows import Source, read_file
+from tasks.report.read import read_file
+from tasks.report.rows import Source
 from tasks.report.sample import gather
 from tasks.report.told import tell
 from tasks.report.wording import number
