@@ -65,8 +65,8 @@ def history(
 @click.argument("what", metavar="FILE|RUN", nargs=-1, required=True)
 @json_option
 def add(what: tuple[str, ...], as_json: bool) -> None:
-    """File a RUN that has ended, or a FILE of results or requests (.json, .jsonl, .csv, .parquet), or a folder
-    of them (`bench/`). What is there already stays.
+    """File a RUN that has ended, or a FILE of results or requests (.json, .jsonl, .csv, .parquet), or a
+    folder of them (`bench/`). What is there already stays.
 
     \b
     llmq history add latest

@@ -23,8 +23,8 @@ RESULTS = Path("results")
 @json_option
 def report(run: str, output: Path | None, png: Path | None, as_json: bool) -> None:
     """Write what RUN (default: the latest) measured as one self-contained HTML page. RUN may also be a
-    file of results or requests, or a folder of them (`bench/`); a run.json beside it, of the same run, says on
-    which machines. A run that goes on gives what it has.
+    file of results or requests, or a folder of them (`bench/`); a run.json beside it, of the same run, says
+    on which machines. A run that goes on gives what it has.
 
     \b
     llmq report
