@@ -212,6 +212,7 @@ def _measure(
     from cli.progress import Progress
     from tasks.bench.asked import to_bench
     from tasks.fleet import workers
+    from tasks.hosts import live_hosts
     from tasks.session import session
 
     with Progress(quiet=wanted.as_json) as progress, session(settings, patient=True, say=progress.say) as on:
@@ -221,10 +222,15 @@ def _measure(
             with workers(hosts, on.client, settings) as fleet:
                 fleet.wait_up(on.client, progress.note)
                 fleet.check_models(bench.models)
-                wanted.saw(fleet)
+                for host in (one for one in hosts if one.id in fleet.down):
+                    where, why = f"{host.id} ({host.url})", fleet.down[host.id]
+                    progress.note(f"{where} is down, and is measured if it comes up meanwhile: {why}")
+                wanted.down = dict(fleet.down)
+                wanted.saw(fleet.records)
                 run_id = _start(on, to_bench(bench, fleet.records, *questions), progress, wanted, fresh=fresh)
                 progress.says = HowFar(on)
                 follow_to_end(on, run_id, (), progress)
+                wanted.saw(live_hosts(on.client))  # some may have come up
         except KeyboardInterrupt:
             progress.stop()
             if run_id:

@@ -4,7 +4,7 @@ import csv
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ from tasks.report.wording import some
 
 if TYPE_CHECKING:
     from tasks.bench.submission import Submission
-    from tasks.fleet import Fleet
     from tasks.follow import View
+    from tasks.hosts import HostRecord
     from tasks.report.cells import CellRow
     from tasks.report.collect import Report
     from tasks.report.rank import Ranking
@@ -46,9 +46,8 @@ class Wanted:
     down: dict[str, str] = field(default_factory=dict)
     submission: "Submission | None" = None
 
-    def saw(self, fleet: "Fleet") -> None:
-        self.slots = {record.id: record.slots for record in fleet.records}
-        self.down = dict(fleet.down)
+    def saw(self, records: "Iterable[HostRecord]") -> None:
+        self.slots |= {record.id: record.slots for record in records}
 
     def close(self) -> None:
         if self.submission:
@@ -104,10 +103,12 @@ def place(bundle: "Bundle") -> str:
 
 def say_paused(on: "Session", run_id: str, wanted: Wanted) -> None:
     """How far it is; the same command goes on."""
+    from tasks.bench.asked import missing_hosts
     from tasks.report.collect import report
 
     made = report(on.runs, run_id)
     cells = _cells(on, made, wanted)
+    wanted.down = {host: why for host, why in wanted.down.items() if host in missing_hosts(made.manifest)}
     if wanted.as_json:
         head = {"run_id": run_id, "state": made.status.state, "notes": _down(wanted)}
         echo(json.dumps(head | {"cells": [asdict(cell) for cell in cells]}))
@@ -119,12 +120,14 @@ def say_paused(on: "Session", run_id: str, wanted: Wanted) -> None:
 def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
     """Tell, write and file what was measured. Returns the exit code: 1 if anything failed or is missing."""
     from cli.history import keep_in_history
+    from tasks.bench.asked import missing_hosts
     from tasks.report.cells import knees
     from tasks.report.collect import report
     from tasks.report.rank import ranking_object
 
     made = report(on.runs, run_id)
     cells = _cells(on, made, wanted)
+    wanted.down = {host: why for host, why in wanted.down.items() if host in missing_hosts(made.manifest)}
     ranked, notes = _rankings(made, wanted)
     knee = _knee_lines(knees(cells)) if made.manifest.bench and made.manifest.bench.sweep else []
     keep_in_history(made, on.settings)

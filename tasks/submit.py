@@ -8,10 +8,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from threading import Event, Thread
 
+from tasks.bench.asked import missing_hosts, newcomers
+from tasks.bench.growth import growth
 from tasks.bench.plan import Cells
-from tasks.bench.sweep import sweep
 from tasks.enqueue import Behind, enqueue
-from tasks.errors import BrokerUnreachable
+from tasks.errors import BrokerUnreachable, SubmissionStopped
 from tasks.hosts import live_hosts
 from tasks.intake.extract import Paper, extract_all
 from tasks.intake.papers import PaperFile
@@ -130,13 +131,32 @@ class _Submission:
         """The cells of a benchmark; what was answered before is asked again."""
         self._earlier = None
         runs = Runs(self._ledger)
+        self._manifest = runs.manifest(self._run)  # it may have grown
         cells = Cells(self._manifest, [bundle for _, bundle in runs.bundles(self._run)])
         self._first = len(cells.planned)
-        with self._renewed():
-            self._put(cells.first())
-            for bundles in sweep(runs, self._run, cells, stopped):
-                self._put(bundles)
+        try:
+            with self._renewed():
+                self._put(cells.first())
+                for bundles in growth(runs, self._run, cells, stopped, lambda: self._arrived(cells)):
+                    self._put(bundles)
+        except SubmissionStopped:
+            if stopped():
+                self._ledger.let_go(self._run, self._submitter)
+            raise
         self._ledger.submitted(self._run, self._submitter)
+
+    def _arrived(self, cells: Cells) -> list[Bundle] | None:
+        """The cells of hosts that have come up; None where no host is missing."""
+        if not missing_hosts(self._manifest):
+            return None
+        live = self._ledger.patiently(lambda: live_hosts(self._ledger.redis))
+        if not (stages := newcomers(self._manifest, live)):
+            return []
+        wider = replace(self._manifest, stages=(*self._manifest.stages, *stages))
+        if self._ledger.extend(wider, self._submitter) == "lost":
+            raise SubmissionStopped(f"another command goes on submitting run {self._run}")
+        self._manifest = wider
+        return cells.widen(wider)
 
     def _put(self, bundles: list[Bundle]) -> None:
         self._rows += [(bundle, bundle.queue) for bundle in bundles]

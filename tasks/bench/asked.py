@@ -9,7 +9,7 @@ from tasks.hosts import HostRecord
 from tasks.intake.prompts import Prompt
 from tasks.intake.stages import Stage
 from tasks.request import Asked, asked
-from tasks.work import Params
+from tasks.work import Manifest, Params
 from worker_agent.config import Host
 
 # About as long as each other, and none that a model answers in a word.
@@ -34,6 +34,24 @@ def chosen_hosts(hosts: Sequence[Host], ids: Sequence[str]) -> tuple[Host, ...]:
     return tuple(host for host in hosts if not ids or host.id in ids)
 
 
+def stages_of(bench: Bench, records: Iterable[HostRecord]) -> tuple[Stage, ...]:
+    """One for each host that takes work x its models, or those named."""
+    hosts = [(one.id, [model.name for model in one.models]) for one in records if one.able]
+    return tuple(Stage(model=model, host=host) for host, model in places(hosts, bench.models))
+
+
+def newcomers(manifest: Manifest, records: Iterable[HostRecord]) -> tuple[Stage, ...]:
+    """Those of hosts that were to be measured, were down when the run began, and take work now."""
+    bench = manifest.bench
+    missing = missing_hosts(manifest)
+    return stages_of(bench, (one for one in records if one.id in missing)) if bench and missing else ()
+
+
+def missing_hosts(manifest: Manifest) -> set[str]:
+    """Hosts that were to be measured and have no cell yet."""
+    return set(manifest.bench.hosts if manifest.bench else ()) - {stage.host for stage in manifest.stages}
+
+
 def to_bench(
     bench: Bench,
     records: Iterable[HostRecord],
@@ -42,8 +60,7 @@ def to_bench(
     name: str | None,
 ) -> Asked:
     """A run of cells: every host that takes work x its models, or those named."""
-    hosts = [(one.id, [model.name for model in one.models]) for one in records if one.able]
-    stages = tuple(Stage(model=model, host=host) for host, model in places(hosts, bench.models))
+    stages = stages_of(bench, records)
     if not stages:
         raise InputError("no host that takes work has a model to measure; `llmq doctor` looks closer")
     models = tuple(dict.fromkeys(stage.model for stage in stages if stage.model))

@@ -1,6 +1,8 @@
 """The cells of a benchmark as bundles, in the order they are done: on each host one behind the other, so that
-a model is loaded once. Of a sweep the next level when the one before it has ended. Pure."""
+a model is loaded once. Of a sweep the next level when the one before it has ended; of a host that comes up
+later all its cells then. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from tasks.bench.cell import GAIN, MOST_AT_ONCE, Load
@@ -17,9 +19,14 @@ class Cells:
 
     def first(self) -> list[Bundle]:
         """All that can be said at once and is not planned yet."""
-        count = len(self.planned)
-        every = [(stage, load) for stage in range(len(self._manifest.stages)) for load in self._bench.loads()]
-        return [self._add(stage, load) for stage, load in every[count:]]
+        loads, planned = self._bench.loads(), Counter(bundle.stage for bundle in self.planned)
+        stages = range(len(self._manifest.stages))
+        return [self._add(stage, load) for stage in stages for load in loads[planned[stage] :]]
+
+    def widen(self, manifest: Manifest) -> list[Bundle]:
+        """As `first`, of a manifest that has more stages."""
+        self._manifest = manifest
+        return self.first()
 
     def series(self, bundle: Bundle) -> int:
         """Whose levels a sweep doubles: a number for each stage, with lengths for each stage and length."""

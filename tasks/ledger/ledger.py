@@ -52,8 +52,20 @@ class Ledger(Scripts):
 
     def resume(self, run_id: str, submitter: str) -> tuple[str, int]:
         """Who submits this run: (`submitted` | `busy` | `yours` | `unknown`, files already done)."""
-        answer = self._run("resume", run_id, [submitter, self.lease_ms])
+        return self._resume(run_id, submitter, self.lease_ms)
+
+    def let_go(self, run_id: str, submitter: str) -> None:
+        """The submission is not finished, and whoever resumes it next need not wait for a lease."""
+        self._resume(run_id, submitter, 0)
+
+    def _resume(self, run_id: str, submitter: str, lease_ms: int) -> tuple[str, int]:
+        answer = self._run("resume", run_id, [submitter, lease_ms])
         return str(answer[0]), int(answer[1]) if len(answer) > 1 else 0
+
+    def extend(self, manifest: Manifest, submitter: str) -> str:
+        """A run asks more than before: its plan may now have bundles of more stages. Answers `extended` or
+        `lost`."""
+        return str(self._run("extend", manifest.run_id, [submitter, *manifest.to_fields()]))
 
     def add(
         self,

@@ -63,7 +63,9 @@ def tell(source: Source, about: Mapping[str, Any] | None = None) -> Told:
     metrics = [METRICS[name] for name in SHOWN]
     metrics += [resolve("memory", gathered.samples), *(METRICS[name] for name in RARE)]
     made = [ranking for metric in metrics for ranking in rankings(gathered.samples, metric)]
-    open_runs = [] if source.ended else [source.run]
+    notes = list(remarks(gathered, open_runs=[] if source.ended else [source.run]))
+    notes += unfinished(source.report, slots) if source.report else ()
+    notes += source.notes
     return Told(
         source.run,
         str(source.head.get("state") or "ended"),
@@ -73,11 +75,7 @@ def tell(source: Source, about: Mapping[str, Any] | None = None) -> Told:
         account,
         gathered,
         tuple(made),
-        (
-            *remarks(gathered, open_runs=open_runs),
-            *(unfinished(source.report, slots) if source.report else ()),
-            *source.notes,
-        ),
+        tuple(notes),
         pairs(account.items),
         timeline(account, slots),
     )
