@@ -87,25 +87,24 @@ class Client:
 
 
 def main() -> int:
-    options = _parse()
+    asked = parser(__doc__)
+    asked.add_argument("--skip-traps", action="store_true")
+    options = asked.parse_args()
     with server() as url:
         client = Client(url)
         client.ask("plain", 2, 2)  # everything imported
         lines = [line for n in options.at for line in _at_a_time(client, n, options.seconds)]
         scenes = [] if options.skip_traps else [scene for scene in SCENES if scene != "plain"]
         lines += [line for scene in scenes for line in _trap(client, scene)]
-    return _say(lines, as_json=options.as_json)
+    return say(lines, as_json=options.as_json)
 
 
-def _parse() -> argparse.Namespace:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--at", type=int, nargs="+", default=[1, 4, 16, 64], metavar="N")
     options.add_argument("--seconds", type=float, default=15.0, help="each")
-    options.add_argument("--skip-traps", action="store_true")
     options.add_argument("--json", dest="as_json", action="store_true")
-    return options.parse_args()
+    return options
 
 
 @contextmanager
@@ -127,8 +126,13 @@ TTFT_BOUNDS = {1: ("p50", 3.0), 4: ("mean", None), 16: ("mean", 10.0), 64: ("mea
 ITL_BOUNDS = {16: ("p95", 0.2)}
 
 
+def answers_at(n: int, seconds: float) -> int:
+    """As many as take about so long, `n` at a time."""
+    return n * max(2, round(seconds / ANSWER_S))
+
+
 def _at_a_time(client: Client, n: int, seconds: float) -> list[Line]:
-    pairs = client.ask("plain", n * max(2, round(seconds / ANSWER_S)), n)
+    pairs = client.ask("plain", answers_at(n, seconds), n)
     ttft, itl = TTFT_BOUNDS.get(n, ("mean", None)), ITL_BOUNDS.get(n, ("p95", None))
     cpu_pct = median(said.timing.cpu_client_pct or 0.0 for said, _ in pairs)
     return [
@@ -187,7 +191,7 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1000
 
 
-def _say(lines: Sequence[Line], *, as_json: bool) -> int:
+def say(lines: Sequence[Line], *, as_json: bool) -> int:
     rows = [line.row for line in lines]
     if as_json:
         print(json.dumps(rows, indent=1))
