@@ -1,6 +1,5 @@
 """`llmq chain`: one model answers, another is asked about what it said."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,8 +19,8 @@ _ASKED = "MODEL[@HOST]"
 @click.option(
     "--stages",
     "stages_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Instead of these: any number of stages from a TOML file.",
+    metavar="NAME|FILE",
+    help="Instead of these: any number of stages, from configs/stages or a TOML file.",
 )
 @click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Ask each so often.")
 @click.option(
@@ -36,7 +35,7 @@ def chain(
     generate: str | None,
     summarize: str | None,
     summarize_prompt: str | None,
-    stages_file: Path | None,
+    stages_file: str | None,
     elsewhere: bool,
     way: Way,
     **work: Any,
@@ -49,7 +48,7 @@ def chain(
 
     \b
     llmq chain -p "Why is the sky blue?" --generate qwen2.5:0.5b@pi --summarize llama3.2:1b@imac
-    llmq chain papers/ --stages configs/stages/draft-critique-rewrite.toml -o results.json -o chains.csv
+    llmq chain papers/ --stages draft-critique-rewrite -o results.json -o chains.csv
     """
     from cli.run import run_here
     from cli.submit import submit_asked
@@ -63,14 +62,15 @@ def chain(
 
 
 def _stages(
-    generate: str | None, summarize: str | None, summarize_prompt: str | None, file: Path | None
+    generate: str | None, summarize: str | None, summarize_prompt: str | None, file: str | None
 ) -> "tuple[Stage, ...]":
+    from tasks.intake.config_files import config_file
     from tasks.intake.stage_files import pair, read_stages
 
     if file:
         if generate or summarize or summarize_prompt:
             raise click.UsageError("--stages says all stages; leave out --generate and --summarize")
-        return read_stages(file)
+        return read_stages(config_file("stages", "stages", file))
     if not (generate and summarize):
         raise click.UsageError("name both models: --generate MODEL --summarize MODEL (or --stages FILE)")
     return pair(generate, summarize, summarize_prompt)

@@ -37,7 +37,7 @@ def simulate(profile: str, seed: int, port: int, bind: str, fleet_out: Path | No
 
     \b
     llmq simulate --profile mac-studio --seed 7 --port 1234
-    llmq simulate --profile configs/profiles/living-room.toml --fleet-out fleet.toml
+    llmq simulate --profile living-room --fleet-out fleet.toml
     """
     from worker_agent.simulator.fleet import load_machines
     from worker_agent.simulator.server import serve

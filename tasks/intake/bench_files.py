@@ -4,20 +4,19 @@ place of prompts it may name their lengths (configs/suites/lengths.toml)."""
 import tomllib
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tasks.bench.lengths import LEAST, instruction
 from tasks.errors import InputError
+from tasks.intake.config_files import config_file
 from tasks.intake.names import printable
 from tasks.intake.prompt_files import faults, read_text
 from tasks.intake.prompts import Prompt, distinct
+from tasks.intake.suite_files import is_matrix
 from worker_agent.config import Host, ModelName
 from worker_agent.engines import ENGINES
-
-FOLDERS = (Path("configs/suites"), Path(__file__).parents[2] / "configs" / "suites")
 
 
 class _PromptTable(BaseModel):
@@ -73,22 +72,12 @@ class BenchSuite(BaseModel):
         return distinct(Prompt(entry.name, entry.template) for entry in self.prompt)
 
 
-def read_bench_suite(word: str, folders: Iterable[Path] = FOLDERS) -> BenchSuite:
-    """The suite in a file, or of that name in one of the folders. Raises InputError."""
-    path = _find(word, tuple(folders))
+def read_bench_suite(word: str) -> BenchSuite:
+    """The suite in a file, or of that name in configs/suites. Raises InputError."""
+    path = config_file("suites", "suite", word, lambda text: not is_matrix(text))
     try:
         return BenchSuite.model_validate(tomllib.loads(read_text(path)))
     except tomllib.TOMLDecodeError as error:  # it says line and column
         raise InputError(f"{printable(path)}: not TOML: {error}") from None
     except ValidationError as error:
         raise InputError(f"{printable(path)}: {'; '.join(faults(error))}") from None
-
-
-def _find(word: str, folders: tuple[Path, ...]) -> Path:
-    if word.endswith(".toml"):
-        return Path(word)
-    for folder in folders:
-        if (path := folder / f"{word}.toml").is_file():
-            return path
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
-    raise InputError(f"no suite {word!r}; there is {', '.join(known) or 'none'}, or name a .toml file")

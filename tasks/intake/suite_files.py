@@ -1,6 +1,7 @@
 """A suite: which models answer which prompts, and which then work on each of these answers. A TOML file
 (configs/suites/p2p.toml)."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class Suite:
     stages: tuple[Stage, ...]
     prompts: tuple[Prompt, ...]
     repeats: int
+
+
+def is_matrix(text: str) -> bool:
+    """Whether it is a suite of `llmq matrix`; the others are of `llmq bench`."""
+    return re.search(r"^generate\b", text, re.MULTILINE) is not None
 
 
 def read_suite(path: Path) -> Suite:

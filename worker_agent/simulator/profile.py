@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
 
 from worker_agent.errors import ConfigError
+from worker_agent.shipped import files, find
 
 BUILT_IN = Path(__file__).with_name("profiles")
 Seconds = Annotated[float, Field(ge=0)]
@@ -69,7 +70,7 @@ class Profile:
 
 
 def load_profile(name_or_path: str) -> Profile:
-    """The built-in profile of that name, or the one in a TOML file (a path, or a name with `.toml`).
+    """The profile of that name, or the one in a TOML file (a path, or a name with `.toml`).
 
     Raises ConfigError, listing every fault at once.
     """
@@ -80,15 +81,18 @@ def load_profile(name_or_path: str) -> Profile:
 
 
 def read_profile(name_or_path: str) -> tuple[Path, dict[str, Any]]:
-    """Where it lies and what it says, unchecked. Raises ConfigError where there is no such TOML file."""
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = BUILT_IN / f"{name_or_path}.toml"
+    """Where it lies and what it says, unchecked: a built-in one, one of configs/profiles, or a path. Raises
+    ConfigError where there is no such TOML file."""
+    path = BUILT_IN / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = find("profiles", name_or_path) or path
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(profile_names())
-        raise ConfigError(f"no simulator profile {name_or_path!r}; built in: {known}") from None
+        known, fleets = ", ".join(profile_names()), ", ".join({one.stem: None for one in files("profiles")})
+        raise ConfigError(
+            f"no simulator profile {name_or_path!r}; built in: {known}; in configs/profiles: {fleets}"
+        ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"simulator profile {path}: {error}") from None
 
