@@ -125,7 +125,11 @@ def _short_papers(runs: int) -> Iterator[Figure]:
 def _runs(profile: str, runs: int, kinds: Sequence[tuple[int, int]]) -> Iterator[str]:
     """Runs over the hosts of a profile, each of so many papers of so many words; the id of each, ended."""
     machines = load_machines(str(PROFILES / f"{profile}.toml"), seed=1)
-    with room() as folder, simulators(machines) as hosts, working(hosts) as (work, _):
+    with (
+        room() as folder,
+        simulators(machines) as engines,
+        working([one.host for one in engines]) as (work, _),
+    ):
         for run in range(runs):
             yield _answered(work, _papers(folder / f"papers-{run}", run, kinds))
 

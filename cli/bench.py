@@ -175,7 +175,7 @@ def _bench(
     wanted.exo_lab = bool(read and read.results)
     given = [warmup, read.warmup if read else None, 3]
     named = tuple(dict.fromkeys(models)) or tuple(read.models if read else ())
-    with fleet_hosts(settings, fleet, simulate=simulate, models=named) as every:
+    with fleet_hosts(settings, fleet, simulate=simulate, models=named, seed=seed) as every:
         # Simulated ones serve the models by the names that were asked for.
         chosen = chosen_hosts(read.named(every) if read and not simulate else every, hosts)
         bench = Bench(

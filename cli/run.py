@@ -37,7 +37,8 @@ def run(ctx: click.Context, /, way: Way, **work: Any) -> None:
 def run_here(settings: "Settings", asked: "Asked", way: Way) -> int:
     """A run with a worker for each host, from its start to its results. Returns the exit code."""
     models = asked.manifest.models_asked
-    with fleet_hosts(settings, way.fleet, simulate=way.simulate, models=models) as hosts:
+    seed = asked.manifest.params.seed
+    with fleet_hosts(settings, way.fleet, simulate=way.simulate, models=models, seed=seed) as hosts:
         if way.dry_run:
             from cli.forecast import say_forecast
             from tasks.forecast import able_of_fleet
@@ -48,21 +49,28 @@ def run_here(settings: "Settings", asked: "Asked", way: Way) -> int:
 
 @contextmanager
 def fleet_hosts(
-    settings: "Settings", fleet: Path | None, *, simulate: bool | str, models: Sequence[str] = ()
+    settings: "Settings",
+    fleet: Path | None,
+    *,
+    simulate: bool | str,
+    models: Sequence[str] = (),
+    seed: int | None = None,
 ) -> "Iterator[tuple[Host, ...]]":
-    """The hosts of the run. Simulated ones serve the `models` that it names, unless a profile says what they
-    serve. Raises ConfigError where there is none."""
+    """The hosts of the run. Simulated ones serve the `models` that it names and are drawn from its `seed`,
+    unless a profile says what they serve and its seed. Raises ConfigError where there is none."""
     from tasks.children import simulated, simulators
     from tasks.fleet import hosts_of
     from tasks.settings import find_fleet
     from worker_agent.errors import ConfigError
-    from worker_agent.simulator.fleet import load_machines
+    from worker_agent.simulator.fleet import SEED, load_machines
 
+    seed = SEED if seed is None else seed
     with ExitStack() as stack:
         if isinstance(simulate, str):
-            hosts = stack.enter_context(simulators(load_machines(simulate, seed=1)))
+            machines = load_machines(simulate, otherwise=seed)
+            hosts = tuple(one.host for one in stack.enter_context(simulators(machines)))
         elif simulate:
-            hosts = stack.enter_context(simulated(models=models))
+            hosts = stack.enter_context(simulated(seed, models=models))
         else:
             hosts = hosts_of(find_fleet(settings, fleet))
         if not hosts:

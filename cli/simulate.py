@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from worker_agent.simulator.fleet import Simulated
 
 HEAD = "# A simulated fleet"
+LOOK_S = 0.5
 
 
 @click.command(short_help="Serve a simulated engine, or a fleet of them.")
 @click.option("--profile", default="laptop", show_default=True, help="A built-in profile, or a TOML file.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same answers and times.")
+@click.option("--seed", type=int, help="Same seed, same answers and times.  [default: the profile's, or 1]")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -31,9 +32,12 @@ HEAD = "# A simulated fleet"
     metavar="FILE",
     help="Write the fleet file that names them.",
 )
-def simulate(profile: str, seed: int, port: int, bind: str, fleet_out: Path | None) -> None:
+@click.pass_context
+def simulate(
+    ctx: click.Context, /, profile: str, seed: int | None, port: int, bind: str, fleet_out: Path | None
+) -> None:
     """Serve a simulated engine, or each of a fleet in a process of its own, until stopped. Every answer is
-    marked as simulated.
+    marked as simulated. Of a fleet all end, with exit code 1, when one of them does.
 
     \b
     llmq simulate --profile mac-studio --seed 7 --port 1234
@@ -45,8 +49,7 @@ def simulate(profile: str, seed: int, port: int, bind: str, fleet_out: Path | No
     _check_ours(fleet_out)
     machines = load_machines(profile, seed)
     if len(machines) > 1:
-        _serve_all(machines, port, bind, fleet_out)
-        return
+        ctx.exit(_serve_all(machines, port, bind, fleet_out))
     (one,) = machines
 
     def ready(url: str) -> None:
@@ -56,8 +59,11 @@ def simulate(profile: str, seed: int, port: int, bind: str, fleet_out: Path | No
     serve(one.profile, port=port, host=bind, seed=one.seed, on_ready=ready)
 
 
-def _serve_all(machines: "tuple[Simulated, ...]", port: int, bind: str, fleet_out: Path | None) -> None:
+def _serve_all(machines: "tuple[Simulated, ...]", port: int, bind: str, fleet_out: Path | None) -> int:
+    """Until it is told to stop (0), or one of them has ended by itself (1): a fleet that lacks a machine is
+    not the one that was asked for."""
     import signal
+    import time
 
     from tasks.children import simulators
     from worker_agent.errors import ConfigError
@@ -66,14 +72,19 @@ def _serve_all(machines: "tuple[Simulated, ...]", port: int, bind: str, fleet_ou
         raise ConfigError(f"{len(machines)} machines need as many ports from --port {port} on")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with simulators(machines, bind=bind, port=port) as hosts:
-            _write(machines, [host.url for host in hosts], fleet_out)
-            for one, host in zip(machines, hosts, strict=True):
-                echo(f"{one.id} ({host.engine}) at {host.url}")
+        with simulators(machines, bind=bind, port=port) as engines:
+            _write(machines, [one.host.url for one in engines], fleet_out)
+            for one in engines:
+                echo(f"{one.host.id} ({one.host.engine}) at {one.host.url}")
             echo(_how_to_use(fleet_out))
-            signal.pause()
+            while not any(one.ended for one in engines):
+                time.sleep(LOOK_S)
+            for one in engines:
+                if one.ended:
+                    echo(f"{one.host.id} has ended ({one.how()}); the others end too", err=True)
+            return 1
     except KeyboardInterrupt:
-        return  # as it is ended on purpose
+        return 0  # as it is ended on purpose
 
 
 def _how_to_use(fleet_out: Path | None) -> str:

@@ -58,6 +58,26 @@ class WorkerChild:
         return lines[-1] if lines else "it said nothing"
 
 
+@dataclass(slots=True)
+class SimulatorChild:
+    """A simulated engine of ours, as a host."""
+
+    host: Host
+    child: "subprocess.Popen[bytes]"
+
+    @property
+    def ended(self) -> bool:
+        return self.child.poll() is not None
+
+    def how(self) -> str:
+        """How it ended: its last line, or the signal."""
+        code = self.child.wait()
+        lines = self.child.stdout.read().decode(errors="replace").split("\n") if self.child.stdout else []
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        by = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        return f"{by}: {said}" if said else by
+
+
 @contextmanager
 def simulated(
     seed: int = 1, profiles: Sequence[str] = DEMO_PROFILES, models: Sequence[str] = ()
@@ -68,8 +88,8 @@ def simulated(
         Simulated(name.replace("demo-", "simulated-"), _serving(load_profile(name), models), seed + n)
         for n, name in enumerate(profiles)
     ]
-    with simulators(machines) as hosts:
-        yield hosts
+    with simulators(machines) as engines:
+        yield tuple(one.host for one in engines)
 
 
 def _serving(profile: Profile, models: Sequence[str]) -> Profile:
@@ -79,7 +99,7 @@ def _serving(profile: Profile, models: Sequence[str]) -> Profile:
 @contextmanager
 def simulators(
     machines: Sequence[Simulated], *, bind: str = "127.0.0.1", port: int = 0
-) -> Iterator[tuple[Host, ...]]:
+) -> Iterator[tuple[SimulatorChild, ...]]:
     """Each in a process of its own, the first at `port` and the others behind it (0: at free ones), for as
     long as the block runs. Raises ConfigError where one does not start."""
     with ExitStack() as stack:
@@ -90,7 +110,7 @@ def simulators(
             stack.callback(_end, children[-1])
         stack.callback(_terminate, children)  # all at once, before each is waited for
         yield tuple(
-            Host(one.id, one.profile.wire, _first_line(child, one.id))
+            SimulatorChild(Host(one.id, one.profile.wire, _first_line(child, one.id)), child)
             for one, child in zip(machines, children, strict=True)
         )
 

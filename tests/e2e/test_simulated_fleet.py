@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from tests.e2e.room import LLMQ, Room, wait_until
 from worker_agent.config import read_fleet
@@ -59,6 +62,57 @@ def test_a_fleet_is_served_from_one_file(room: Room) -> None:
     refused = room.llmq(*command[1:], "--fleet-out", "mine.toml")
     assert refused.returncode == 2
     assert "mine.toml is there and was not written by --fleet-out" in refused.stderr
+
+
+def test_a_fleet_that_lacks_a_machine_ends(room: Room) -> None:
+    """One of its engines is killed: it is named, the others end, and the exit code is 1."""
+    (room.folder / "two.toml").write_text(TWO)
+    command = (LLMQ, "simulate", "--profile", "two.toml", "--port", "0", "--fleet-out", "fleet.toml")
+    child = room.start(*command, log="fleet.log")
+    wait_until(lambda: "all up until Ctrl-C" in room.said("fleet.log"), 30, "the fleet is up")
+    hosts = read_fleet(room.folder / "fleet.toml")
+    port = int(hosts[1].url.rsplit(":", 1)[1])
+    (victim,) = [
+        one
+        for one in psutil.Process(child.pid).children()
+        if any(conn.laddr.port == port for conn in one.net_connections() if conn.status == "LISTEN")
+    ]
+    victim.kill()
+    assert child.wait(20) == 1
+    assert "box-2 has ended (killed by signal 9); the others end too" in room.said("fleet.log")
+    assert not any(answers(host.url) for host in hosts)
+
+
+def test_the_seed_of_a_run_makes_its_fleet(room: Room) -> None:
+    """With `--seed` the same room again, without it another one; a profile that names its seed stays the same
+    room: as the page of one of its engines says, while the run asks it."""
+    (room.folder / "plain.toml").write_text(TWO)
+    (room.folder / "named.toml").write_text(f"seed = 5\n{TWO}")
+    drawn = {
+        (name, seed): speed_of_the_box(room, name, seed)
+        for name, seed in (("plain", "5"), ("plain", None), ("named", "7"))
+    }
+    assert drawn["plain", "5"] == drawn["named", "7"] != drawn["plain", None]
+
+
+def speed_of_the_box(room: Room, name: str, seed: str | None) -> object:
+    more = ("--seed", seed) if seed else ()
+    command = (LLMQ, "run", "-p", f"Why {name} {seed}?", "--profile", f"{name}.toml", "--max-tokens", "400")
+    child = room.start(*command, *more, log="run.log")
+    seen = wait_until(lambda: box_of(child.pid), 30, "its first engine answers")
+    child.send_signal(signal.SIGINT)
+    assert child.wait(30) in (0, 130)
+    return seen
+
+
+def box_of(pid: int) -> object:
+    """The speed of box-1, as its engine says it."""
+    found = []
+    for one in psutil.Process(pid).children():
+        with suppress(psutil.Error, OSError):
+            ports = [conn.laddr.port for conn in one.net_connections() if conn.status == "LISTEN"]
+            found += [about(f"http://127.0.0.1:{port}") for port in ports]
+    return next((page["speed"] for page in found if page.get("profile") == "box-1"), None)
 
 
 def answers(url: str) -> bool:

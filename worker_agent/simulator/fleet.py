@@ -13,6 +13,7 @@ from worker_agent.simulator.answer import dice_for
 from worker_agent.simulator.profile import Profile, Rate, Spread, check_profile, make_profile, read_profile
 
 MOST = 64  # machines; each is a process
+SEED = 1  # where nobody says
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,17 @@ class _File(BaseModel):
     time_scale: Rate = 1.0
 
 
-def load_machines(name_or_path: str, seed: int) -> tuple[Simulated, ...]:
-    """The machines of a fleet file, or the only one of a profile. Raises ConfigError with every fault, each
-    with the file, the host and the key."""
+def load_machines(
+    name_or_path: str, seed: int | None = None, *, otherwise: int = SEED
+) -> tuple[Simulated, ...]:
+    """The machines of a fleet file, or the only one of a profile. They are drawn from `seed`; where that is
+    None from the file's own, `otherwise` where it has none. Raises ConfigError with every fault, each with
+    the file, the host and the key."""
     path, written = read_profile(name_or_path)
+    own = written.pop("seed", None)
+    if own is not None and type(own) is not int:
+        raise ConfigError(f"simulator profile {path}: seed: {own!r} is not a whole number")
+    seed = next(one for one in (seed, own, otherwise) if one is not None)
     if "host" in written:
         return _checked(path, written, seed)
     profile = make_profile({"name": path.stem} | written, source=str(path))
@@ -107,7 +115,8 @@ def _base(name: str | None, path: Path) -> dict[str, Any]:
     """The profile that a row starts from: a built-in one, or a file beside the fleet's."""
     if name is None:
         return {}
-    return read_profile(str(path.parent / name) if name.endswith(".toml") else name)[1]
+    written = read_profile(str(path.parent / name) if name.endswith(".toml") else name)[1]
+    return {key: value for key, value in written.items() if key != "seed"}  # the fleet's counts
 
 
 def _told(error: ValidationError) -> list[str]:

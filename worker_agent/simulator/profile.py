@@ -77,6 +77,7 @@ def load_profile(name_or_path: str) -> Profile:
     path, written = read_profile(name_or_path)
     if "host" in written:
         raise ConfigError(f"simulator profile {path}: it describes a fleet, and one machine is wanted")
+    written.pop("seed", None)  # of who draws machines from it
     return make_profile({"name": path.stem} | written, source=str(path))
 
 

@@ -157,3 +157,24 @@ def test_every_key_stands_in_the_documents_with_its_default() -> None:
         if key != "name":
             wanted = "required" if default is MISSING else str(default).lower().removesuffix(".0")
             assert rows[key].strip("` ") == wanted, key
+
+
+def test_who_says_the_seed(tmp_path: Path) -> None:
+    """The caller's wins, then the file's, then that for files without one; a fleet's counts for machines
+    that start from a file with another."""
+    (tmp_path / "own.toml").write_text("seed = 9\n" + HOST.format(id="a").replace('[[host]]\nid = "a"\n', ""))
+    text = '[[host]]\nid = "a"\nspeed_spread = 0.3\nprofile = "own.toml"\n'
+    (tmp_path / "plain.toml").write_text(text)
+    (tmp_path / "seeded.toml").write_text("seed = 5\n" + text)
+
+    def made(name: str, seed: int | None = None, **otherwise: int) -> tuple[Simulated, ...]:
+        return load_machines(str(tmp_path / f"{name}.toml"), seed, **otherwise)
+
+    assert made("seeded") == made("seeded", otherwise=8) == made("plain", 5)
+    assert made("plain", otherwise=5) == made("seeded")
+    assert made("seeded", 0) == made("plain", 0) != made("seeded")
+    assert made("plain") == made("plain", 1) != made("plain", 5)
+    assert [one.seed for one in made("own")] == [9]
+    (tmp_path / "wrong.toml").write_text(f'seed = "five"\n{text}')
+    with pytest.raises(ConfigError, match=r"wrong\.toml: seed: 'five' is not a whole number"):
+        made("wrong")
