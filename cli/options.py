@@ -34,7 +34,7 @@ _WORK = (
         "--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="Most tokens an answer."
     ),
     click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True),
-    click.option("--seed", type=int, help="For sampling, where the engine takes one; and of simulated engines."),
+    click.option("--seed", type=int, help="For sampling, where engines take one; and of simulated engines."),
     click.option(
         "--overflow",
         type=click.Choice(["split", "error"]),
