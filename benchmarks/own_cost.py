@@ -30,8 +30,10 @@ from benchmarks.room import (
     Machine,
     engines,
     parser,
+    redis_cpu_s,
     room,
     say,
+    spread,
     wait_ended,
     worker_process,
     working,
@@ -123,10 +125,10 @@ def _cost(work: Session, process: psutil.Process, papers: Path) -> Cost:
     pause(work.client, host.id)
     _wait(lambda: holding(work.client, host.id).heard)
     run_id = submit(work.ledger, work.texts, ask.manifest, ask.files, fresh=True).run_id
-    worker_s, redis_s, begun = _cpu_s(process), _redis_cpu_s(work), work.client.time()
+    worker_s, redis_s, begun = _cpu_s(process), redis_cpu_s(work), work.client.time()
     resume(work.client, host.id)
     status = wait_ended(work, run_id)
-    worker_s, redis_s = _cpu_s(process) - worker_s, _redis_cpu_s(work) - redis_s
+    worker_s, redis_s = _cpu_s(process) - worker_s, redis_cpu_s(work) - redis_s
     makespan_s = (status.ended_ms or 0) / 1000 - begun[0] - begun[1] / 1e6
     return Cost(status.total, status.failed, makespan_s, worker_s, redis_s)
 
@@ -142,7 +144,7 @@ def _real(folder: Path, repeats: int) -> list[Cost]:
 def _null_figures(costs: Sequence[Cost]) -> list[Figure]:
     cpu = _median(costs, lambda one: one.worker_s / one.items)
     return [
-        *_spread("items through a worker", [one.rate for one in costs], "items/s", least=1200),
+        *spread("items through a worker", [one.rate for one in costs], "items/s", least=1200),
         Figure("... CPU of the worker", 1000 * cpu, "ms/item"),
         Figure("... of one core, while it ran", _median(costs, lambda one: one.worker_s / one.makespan_s)),
         Figure("... CPU of Redis", 1000 * _median(costs, lambda one: one.redis_s / one.items), "ms/item"),
@@ -154,7 +156,7 @@ def _http_figures(costs: Sequence[Cost], alone: Sequence[Cost]) -> list[Figure]:
     cpu = _median(costs, lambda one: one.worker_s / one.items)
     own = _median(alone, lambda one: one.worker_s / one.items)
     return [
-        *_spread("the same over HTTP, its server on the same cores", [one.rate for one in costs], "items/s"),
+        *spread("the same over HTTP, its server on the same cores", [one.rate for one in costs], "items/s"),
         Figure("... CPU of the worker", 1000 * cpu, "ms/item"),
         Figure("... of that HTTP and streaming", 100 * (1 - own / cpu), "%"),
     ]
@@ -166,19 +168,8 @@ def _real_figures(costs: Sequence[Cost]) -> list[Figure]:
     shares = [100 * one.worker_s / (one.items * REAL_SERVICE_S) for one in costs]
     ideal_s = costs[0].items * REAL_SERVICE_S / REAL_SLOTS
     return [
-        *_spread("worker's CPU beside its engine's busy seconds", shares, "%", most=1),
+        *spread("worker's CPU beside its engine's busy seconds", shares, "%", most=1),
         Figure("... makespan / ideal", _median(costs, lambda one: one.makespan_s) / ideal_s),
-    ]
-
-
-def _spread(
-    what: str, values: Sequence[float], unit: str, *, most: float | None = None, least: float | None = None
-) -> list[Figure]:
-    """The median, and what it lies between."""
-    return [
-        Figure(what, median(values), unit, most=most, least=least),
-        Figure(f"... least of {len(values)}", min(values), unit),
-        Figure(f"... most of {len(values)}", max(values), unit),
     ]
 
 
@@ -189,11 +180,6 @@ def _median(costs: Sequence[Cost], read: Callable[[Cost], float]) -> float:
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def _redis_cpu_s(work: Session) -> float:
-    said = work.client.info("cpu")
-    return float(said["used_cpu_user"] + said["used_cpu_sys"])
 
 
 if __name__ == "__main__":

@@ -44,9 +44,7 @@ from worker_agent.meters.meter import Meter
 
 log = logging.getLogger(__name__)
 
-MOST_DEATHS = 3  # holders that died while one item ran, before it is set aside
 MOST_RUNS = 100  # whose manifests are kept at hand
-MESSAGE_CHARS = 500
 
 
 class Broken(LLMQError):
@@ -148,8 +146,8 @@ class Carrier:
             return self._give_back(turn.held)
         if not turn.more:
             self.slots.ending(seat)
-        if turn.item == claim.suspect and claim.deaths >= MOST_DEATHS:
-            return self._end(turn, self._poison(claim.deaths))
+        if turn.item == claim.suspect and claim.deaths >= verdict.MOST_DEATHS:
+            return self._end(turn, verdict.poison(self.live.host.id, claim.deaths, "item"))
         if claim.bundle.parent is not None:
             turn = replace(turn, parent=self._parent(turn))
             if turn.parent is None:
@@ -192,7 +190,7 @@ class Carrier:
             blame_host=blame_host,
             failures=len(turn.failures),
         )
-        message = self.live.told(error)[:MESSAGE_CHARS]
+        message = self.live.told(error)[: verdict.MESSAGE_CHARS]
         if given_up:
             self.live.try_next()
             message += f" ({self.live.host.id} fails every request: not asked again)"
@@ -274,10 +272,6 @@ class Carrier:
 
     def _give_back(self, held: Held) -> str:
         return f"given back: {self.ledger.release(held.claim)}"
-
-    def _poison(self, deaths: int) -> Failure:
-        message = f"{deaths} workers died while this item ran; it is set aside"
-        return Failure(self.live.host.id, "poison", message)
 
     def _parent(self, turn: Turn) -> Result | None:
         """The answer this item reads; None: Redis came back without it."""

@@ -13,6 +13,8 @@ from worker_agent.errors import EmptyAnswer, EngineError, EngineOverloaded, Engi
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 30.0
 MOST_ROUNDS = 3  # of all tries, before an item is to blame for the hosts that broke
+MOST_DEATHS = 3  # holders that died while one item, or one cell, ran, before it is set aside
+MESSAGE_CHARS = 500  # of a failure's message that are kept
 ELSEWHERE_S = 30.0  # how long a bundle that failed here goes to other hosts first
 
 
@@ -25,6 +27,11 @@ class Verdict:
     counted: bool = True
     backoff_s: float = 0.0
     elsewhere_s: float = 0.0
+
+
+def poison(host: str, deaths: int, what: str) -> Failure:
+    """Of an item, or a cell, that is set aside."""
+    return Failure(host, "poison", f"{deaths} workers died while this {what} ran; it is set aside")
 
 
 def tries(failures: Iterable[Failure], broken: Container[str], max_retries: int) -> int:

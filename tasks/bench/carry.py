@@ -29,6 +29,7 @@ from tasks.recent import RecentCommits
 from tasks.result import Failure, Result
 from tasks.settings import Settings
 from tasks.slots import Seat, Slots
+from tasks.verdict import MESSAGE_CHARS, MOST_DEATHS, poison
 from tasks.work import Manifest, item_id
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines.dial import Call, clock
@@ -37,10 +38,8 @@ from worker_agent.meters.meter import Meter
 
 log = logging.getLogger(__name__)
 
-MESSAGE_CHARS = 500
 NOTE_S = 1.0
 AHEAD_S = 0.05  # for the threads of scheduled arrivals to be there before the first is due
-MOST_DEATHS = 3  # of workers, before a cell is set aside
 
 
 @dataclass(slots=True)
@@ -67,8 +66,7 @@ class CellCarrier:
         if not sits(seat, given_up):
             return f"given back: {self.ledger.release(claim)}"
         if claim.suspect is not None and claim.deaths >= MOST_DEATHS:
-            message = f"{claim.deaths} workers died while this cell ran; it is set aside"
-            return self._end(held, manifest, Failure(self.live.host.id, "poison", message))
+            return self._end(held, manifest, poison(self.live.host.id, claim.deaths, "cell"))
         self.ledger.begin(claim, self.live.host.id, claim.items[0])
         try:
             model = self.live.prepare(self.live.model(claim.bundle.model))
