@@ -127,4 +127,6 @@ def test_the_log_says_when_a_call_had_which_slot() -> None:
     assert (whole["tag"], whole["slot"], whole["outcome"]) == ("a-1", 0, "finished")
     assert before <= whole["begun_at"] < whole["ended_at"] <= after
     assert whole["ended_at"] - whole["begun_at"] >= 0.2
+    assert 0 <= whole["queued_s"] < 0.1
+    assert 0 < whole["due_s"] <= whole["first_s"] < 0.2
     assert (left["tag"], left["outcome"]) == ("", "cancelled")

@@ -31,6 +31,7 @@ class Ask:
     with_usage: bool = True
     truncate: bool = False
     tag: str = ""
+    heard_at: float | None = None  # when it had been read, by time.perf_counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +105,16 @@ class Machine:
     ) -> Served:
         prompt = f"{ask.model}\0{ask.prompt}"
         tokens, first = 0, None
-        with self.slots.take(prompt, line, ask.tag) as slot, self.clock.running():
+        with self.slots.take(prompt, line, ask.tag, ask.heard_at) as slot, self.clock.running():
             started, began_s = time.perf_counter(), self.clock.now()
             plan = self.plan(ask, self._cached_tokens(slot, prompt), self.heat.slowdown())
-            slot.held = ""
+            slot.held, slot.due_s = "", plan.chunks[0].due_s
             hang(fault, line)
             began()
             for chunk in bend(fault, plan.chunks, line):
                 self.clock.wait_until(began_s + chunk.due_s, line)
+                if slot.first_s is None:
+                    slot.first_s = time.perf_counter() - started
                 said(chunk.text)
                 tokens += chunk.tokens
                 first = first or time.perf_counter()

@@ -2,13 +2,14 @@
 
 Every reply carries `X-LLMQ-Simulated: 1`, whatever the wire. Routes of its own, in every wire:
 GET /simulator (what this is), GET /simulator/calls (counters), GET /simulator/log (when each call had which
-slot), POST /simulator/fault {"mode", "count", "rate"}.
+slot, and when its first token was due and left), POST /simulator/fault {"mode", "count", "rate"}.
 """
 
 import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -101,9 +102,9 @@ class _Exchange(BaseHTTPRequestHandler):
         """Chat, or one of the other actions."""
         path = self.path.partition("?")[0]
         try:
-            body = self._read_body()
+            body, heard_at = self._read_body(), time.perf_counter()
             if path == self.wire.chat_path:
-                self._chat(body)
+                self._chat(body, heard_at)
             elif path == "/simulator/fault":
                 self._send(self._set_fault(body))
             elif action := self.wire.actions().get(path):
@@ -115,11 +116,11 @@ class _Exchange(BaseHTTPRequestHandler):
         except (ClientGone, ConnectionError, Dropped):
             self.close_connection = True
 
-    def _chat(self, body: dict[str, Any]) -> None:
+    def _chat(self, body: dict[str, Any], heard_at: float) -> None:
         fault = self.machine.faults.take([body.get("model"), body.get("messages")])
         try:
             self._refuse_by(fault)
-            ask = replace(self.wire.read(body), tag=self.headers.get("X-Request-Id", ""))
+            ask = replace(self.wire.read(body), tag=self.headers.get("X-Request-Id", ""), heard_at=heard_at)
         except Refused:
             self.machine.slots.count_refused()
             raise

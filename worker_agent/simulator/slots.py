@@ -15,10 +15,13 @@ MOST_LOGGED = 20_000  # calls
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """`held` is the prompt whose keys and values it still has."""
+    """`held` is the prompt whose keys and values it still has. Of the call that has it: when its first token
+    was `due_s`, and when it left, `first_s`, both after the slot was granted."""
 
     number: int
     held: str = ""
+    due_s: float | None = None
+    first_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -42,13 +45,17 @@ class Calls:
 @dataclass(frozen=True, slots=True)
 class Logged:
     """One call that is over: what the client named it, where it was, from when to when (seconds since 1970),
-    and how it ended, in the words of `Calls`."""
+    and how it ended, in the words of `Calls`. `queued_s`: from the end of its request to its slot; from there
+    on its first token was due after `due_s`, and left after `first_s` (None: it never did)."""
 
     tag: str
     slot: int
     begun_at: float
     ended_at: float
     outcome: str
+    queued_s: float
+    due_s: float | None
+    first_s: float | None
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +64,7 @@ class _Waiter:
     tag: str
     granted: threading.Event = field(default_factory=threading.Event)
     slot: Slot | None = None
+    joined_at: float = field(default_factory=time.perf_counter)
     granted_at: float = 0.0
 
 
@@ -71,9 +79,10 @@ class Slots:
         self._log: deque[Logged] = deque(maxlen=MOST_LOGGED)
 
     @contextmanager
-    def take(self, prompt: str, line: Line, tag: str = "") -> Iterator[Slot]:
-        """A slot for the time of the block. Raises ClientGone if the client leaves the queue."""
-        waiter = _Waiter(prompt, tag)
+    def take(self, prompt: str, line: Line, tag: str = "", heard_at: float | None = None) -> Iterator[Slot]:
+        """A slot for the time of the block. `heard_at`: when the request had been read, by
+        `time.perf_counter`. Raises ClientGone if the client leaves the queue."""
+        waiter = _Waiter(prompt, tag) if heard_at is None else _Waiter(prompt, tag, joined_at=heard_at)
         outcome = "failed"
         try:
             self._join(waiter)
@@ -123,7 +132,7 @@ class Slots:
                 return
             calls.running -= 1
             took_s, now = time.perf_counter() - waiter.granted_at, time.time()
-            self._log.append(Logged(waiter.tag, waiter.slot.number, now - took_s, now, outcome))
+            self._log.append(_logged(waiter, waiter.slot, now - took_s, now, outcome))
             if outcome == "cancelled":
                 calls.cancelled_s += took_s
             self._idle.append(waiter.slot)
@@ -134,11 +143,17 @@ class Slots:
             waiter = self._queue.popleft()
             waiter.slot = max(self._idle, key=lambda slot: _likeness(slot.held, waiter.prompt))
             self._idle.remove(waiter.slot)
+            waiter.slot.due_s = waiter.slot.first_s = None
             waiter.granted_at = time.perf_counter()
             self._calls.started += 1
             self._calls.running += 1
             self._calls.max_running = max(self._calls.max_running, self._calls.running)
             waiter.granted.set()
+
+
+def _logged(waiter: _Waiter, slot: Slot, begun_at: float, ended_at: float, outcome: str) -> Logged:
+    queued_s = waiter.granted_at - waiter.joined_at
+    return Logged(waiter.tag, slot.number, begun_at, ended_at, outcome, queued_s, slot.due_s, slot.first_s)
 
 
 def common_prefix(a: str, b: str) -> str:
