@@ -33,7 +33,6 @@ class Track:
     busy: tuple[float, ...]
     slots: int
     counted: bool
-    at_work_s: float
 
     @property
     def utilisation(self) -> float:
@@ -86,7 +85,6 @@ def _track(host: str, seen: Seen, start_s: float, length_s: float, every: int, t
         tuple(min(one / bin_s, 1.0) for one in work_s),
         slots,
         told is None,
-        sum(work_s),
     )
 
 
