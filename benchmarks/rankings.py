@@ -10,8 +10,8 @@ least 40 answers each. Bounds: 19 of 20 for each statement about ranks and for t
 17 of 20, and as many for the intervals: these are wrong in 1 of 20 cases by construction, and of 20 more than
 3 are in 1.6 % of the benchmarks. (With fewer runs one may be wrong, or two.) The engines note when each first
 token was due and when it left: their lateness is theirs, and an interval has to hold the median that they
-play, that is the planned one and the median of what they are late over all runs; 17 of 20, of brisk and of all
-four. What our measuring adds is in every figure. That an interval holds the planned 100 ms has no bound.
+play, that is the planned one and the median of what they are late over all runs; 17 of 20, of brisk and of
+all four. What our measuring adds is in every figure. That it holds the planned 100 ms has no bound.
 short-papers.toml: a host of half the speed gets only the short papers. Its plain median is the better one.
 """
 
@@ -177,7 +177,10 @@ def _runs(profile: str, runs: int, kinds: Sequence[tuple[int, int]]) -> Iterator
         working([one.host for one in engines]) as (work, _),
     ):
         for run in range(runs):
-            yield _answered(work, _papers(folder / f"papers-{run}", run, kinds)), hosts
+            yield (
+                _answered(work, _papers(folder / f"papers-{run}", run, kinds)),
+                [one.host for one in engines],
+            )
 
 
 def _answered(work: Session, papers: Path) -> str:
