@@ -112,4 +112,6 @@ def failed(turn: Turn, live: LiveHost, failure: Failure, metrics: dict[str, Any]
 
 def _circumstances(turn: Turn, live: LiveHost) -> dict[str, Any]:
     """What a row tells of an attempt however it ended."""
-    return {"enqueued_ms": turn.held.claim.added_ms, "worker": live.worker}
+    claim = turn.held.claim
+    offset_s = round(claim.clock_offset_s, 3)
+    return {"enqueued_ms": claim.added_ms, "worker": live.worker, "clock_offset_s": offset_s}

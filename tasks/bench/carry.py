@@ -290,6 +290,7 @@ class _Cell:
             | more
             | {
                 "worker": live.worker,
+                "clock_offset_s": round(claim.clock_offset_s, 3),
                 "phase": phase,
                 "repeat_index": place // max(1, prompts),
             }

@@ -30,11 +30,17 @@ class Claim:
     deaths: int = 0
     begun: bool = False
     claimed_at: float = field(default_factory=time.monotonic)
+    claimed_wall_s: float = field(default_factory=time.time)
 
     @property
     def now_ms(self) -> int:
         """Now, by the clock of Redis: ours may be off."""
         return self.claimed_ms + int((time.monotonic() - self.claimed_at) * 1000)
+
+    @property
+    def clock_offset_s(self) -> float:
+        """How far our wall clock is ahead of that of Redis, to the delay of one answer."""
+        return self.claimed_wall_s - self.claimed_ms / 1000
 
     @classmethod
     def granted(cls, run_id: str, token: str, answer: Sequence[Any], *, begun: bool) -> Self:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.report.sample import Row, figure, instant_s
+from tasks.report.sample import Row, at_s, figure
 
 REASONS = 400  # different failures that are kept apart
 FILES = 4  # named of each
@@ -27,7 +27,7 @@ class Reason:
 @dataclass(slots=True)
 class Seen:
     """A host as its rows show it. `begin_s` and `end_s` of each request, `outcome` one of the three; a failed
-    one has but its end. `tries`: attempts that failed here, by type."""
+    one whose beginning nobody knows begins with its end. `tries`: attempts that failed here, by type."""
 
     engines: Counter[str] = field(default_factory=Counter)
     models: dict[tuple[str, str | None], int] = field(default_factory=dict)
@@ -169,13 +169,14 @@ class Account:
         self._take_time(row, seen, success=success)
 
     def _take_time(self, row: Row, seen: Seen, *, success: bool) -> None:
-        begin_s, took_s = instant_s(row.get("started_at")), figure(row, "stream_end_s")
+        begin_s, took_s = at_s(row, "started_at"), figure(row, "stream_end_s")
         end_s = begin_s + (figure(row, "e2e_latency_s") if math.isnan(took_s) else took_s)
         if not success:
-            end_s = figure(row, "ended_ms") / 1000
+            end_s = at_s(row, "finished_at")
+            end_s = figure(row, "ended_ms") / 1000 if math.isnan(end_s) else end_s
         if math.isnan(end_s):
             self.untimed += 1
             return
-        seen.begin_s.append(begin_s if success else end_s)
+        seen.begin_s.append(end_s if math.isnan(begin_s) else min(begin_s, end_s))
         seen.end_s.append(end_s)
         seen.outcome.append(FAILED if not success else CUT if row.get("cut") else ANSWERED)

@@ -14,10 +14,10 @@ from tasks.bench.progress import noted
 from tasks.report.collect import Report
 from tasks.report.figures import SATURATED_PCT
 from tasks.report.metric import METRICS
-from tasks.report.rank import counted
+from tasks.report.rank import clock_note, counted
 from tasks.report.rate import rate_of
 from tasks.report.rows import of_report
-from tasks.report.sample import Request, gather
+from tasks.report.sample import Request, gather, wrong_by_s
 from tasks.report.wording import several
 from tasks.work import Bundle
 
@@ -176,6 +176,8 @@ def _notes(
         yield "shared: the host may have done other work meanwhile, and its times are of both"
     if not load.cache_bust:
         yield f"prompts as they are, over and over: {_from_cache(measured)}"
+    for offset_s in {wrong_by_s(row) for row in measured} - {0.0}:
+        yield clock_note(bundle.host or "the host", offset_s)
     busy = [row["cpu_client_pct"] for row in measured if row.get("cpu_client_pct") is not None]
     if busy and median(busy) >= SATURATED_PCT:
         yield f"the worker itself was busy ({median(busy):.0f} % of a core): times may be ours"

@@ -30,7 +30,13 @@ _FIGURES = {name for name, kind in TYPES.items() if kind in (int, float)} | {"re
 _SWITCHES = {name for name, kind in TYPES.items() if kind is bool}
 _NAMES = {name for name, kind in TYPES.items() if kind is str} - _MOMENTS
 _NAMES |= {"file", "prompt_name", "llmq_version"}
-_SIGNED = ("mem_system_delta_mib", "temp_c_max", "temperature", "seed")  # others are never below zero
+_SIGNED = (
+    "clock_offset_s",
+    "mem_system_delta_mib",
+    "temp_c_max",
+    "temperature",
+    "seed",
+)  # others are never below zero
 _HEAD: dict[str, type] = dict.fromkeys(("timestamp", "run_id", "name", "state"), str)
 _HEAD |= dict.fromkeys(("files_skipped", "prompts_used"), list)
 _HEAD |= dict.fromkeys(("files_processed", "total_tasks", "successful", "failed", "cancelled", "cut"), float)

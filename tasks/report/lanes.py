@@ -94,7 +94,7 @@ def _laned(seen: Seen, order: list[int]) -> Iterator[tuple[int, int]]:
     busy: list[tuple[float, int]] = []
     lanes = 0
     for index in order:
-        if seen.outcome[index] == FAILED:
+        if seen.outcome[index] == FAILED and seen.begin_s[index] == seen.end_s[index]:
             yield index, 0
             continue
         while busy and busy[0][0] <= seen.begin_s[index] + 1e-3:  # stamps are in milliseconds

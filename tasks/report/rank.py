@@ -13,7 +13,7 @@ from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
 from tasks.report.rate import Limits, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
-from tasks.report.wording import several, some
+from tasks.report.wording import several, some, span
 from worker_agent.errors import ContextOverflow
 
 SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps")
@@ -159,6 +159,7 @@ def remarks(gathered: Gathered, *, open_runs: Iterable[str] = ()) -> list[str]:
     said = [f"run {run} is still going: this is what it has so far" for run in open_runs]
     if gathered.nowhere:
         said.append(f"failed before any host had them: {counted(gathered.nowhere)}")
+    said += [clock_note(host, offset_s) for host, offset_s in sorted(gathered.clocks.items())]
     if gathered.unpaired:
         said.append(f"left out, since they end no pair's chain: {gathered.unpaired} items")
     aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
@@ -167,6 +168,16 @@ def remarks(gathered: Gathered, *, open_runs: Iterable[str] = ()) -> list[str]:
     if cut := [f"{sample.cell.name} {sample.cut}" for sample in gathered.samples if sample.cut]:
         said.append(f"cut at --max-tokens, and counted as they are: {', '.join(cut)}")
     return said
+
+
+def clock_note(host: str, offset_s: float) -> str:
+    """`the clock of pi is 10 min 0 s ahead of that of Redis: ...`"""
+    side = "ahead of" if offset_s > 0 else "behind"
+    off = span(round(abs(offset_s), 1))
+    return (
+        f"the clock of {host} is {off} {side} that of Redis: its moments stand in the "
+        "rows as it stamped them, and count here by the clock of Redis"
+    )
 
 
 def without_rank(ranking: Ranking, name_of: Callable[[Entry], str]) -> Iterator[str]:

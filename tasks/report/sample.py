@@ -16,6 +16,7 @@ from tasks.report.metric import VALUES
 
 Row = Mapping[str, Any]
 
+CLOCKS_AGREE_S = 1.0  # nearer than this, what a clock is off is the way's as much as its own
 CACHED_SHARE = 0.5  # of a prompt's tokens from the cache: it was not read anew
 FIRST, CACHED = "first", "cached"
 UNCOUNTED = ("estimate", "none")
@@ -79,7 +80,7 @@ class Request:
     place: str  # host and model
     question: str  # paper and prompt, of a later stage those its chain began with
     paper: str | None
-    started_s: float  # by its host's clock, NaN where unknown
+    started_s: float  # by its host's clock, or that of Redis where they disagree; NaN where unknown
     finished_s: float
     tokens: float
     prompt_tokens: float
@@ -122,13 +123,15 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """Everything the rows said. `nowhere`: items that failed on no host, by type; `open`: not ended yet;
-    `unpaired`: left out, because they end no pair's chain."""
+    `unpaired`: left out, because they end no pair's chain. `clocks`: hosts whose clock disagrees with that of
+    Redis, and by how many seconds it is ahead, at worst."""
 
     samples: list[Sample]
     nowhere: Counter[str]
     open: int
     answered: int
     unpaired: int = 0
+    clocks: dict[str, float] = field(default_factory=dict)
 
 
 def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
@@ -137,11 +140,14 @@ def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
     found: dict[Cell, Sample] = {}
     nowhere: Counter[str] = Counter()
     still_open = answered = unpaired = 0
+    clocks: dict[str, float] = {}
     for run, row in rows:
         if row.get("success") is None:
             still_open += 1
             continue
         answered += bool(row["success"])
+        if row.get("host") and (offset_s := wrong_by_s(row)):
+            clocks[row["host"]] = max(clocks.get(row["host"], 0.0), offset_s, key=abs)
         if per == "pair" and not row.get("pair_id"):
             unpaired += 1
             continue
@@ -151,7 +157,7 @@ def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
     samples = _with_strays(found)
     for sample in samples:
         _tell_prompts_apart(sample.requests)
-    return Gathered(samples, nowhere, still_open, answered, unpaired)
+    return Gathered(samples, nowhere, still_open, answered, unpaired, clocks)
 
 
 def merge(samples: Sequence[Sample], cell: Cell) -> Sample:
@@ -248,7 +254,7 @@ def _request(run: str, row: Row) -> Request:
         values[PLACE["server_prefill_tps"]] = _rate(row, "prompt_tokens", "server_prompt_eval_s")
     if math.isnan(values[PLACE["server_decode_tps"]]):
         values[PLACE["server_decode_tps"]] = _rate(row, "completion_tokens", "server_eval_s")
-    started_s = instant_s(row.get("started_at"))
+    started_s = at_s(row, "started_at")
     took_s = figure(row, "stream_end_s")
     took_s = figure(row, "e2e_latency_s") if math.isnan(took_s) else took_s
     paper = row.get("paper_id") or row.get("file")
@@ -324,6 +330,18 @@ def figure(row: Row, name: str) -> float:
 def _rate(row: Row, count: str, seconds: str) -> float:
     took_s = figure(row, seconds)
     return figure(row, count) / took_s if took_s > 0 else math.nan
+
+
+def wrong_by_s(row: Row) -> float:
+    """How far the clock that stamped the row was ahead of that of Redis; 0 where they agree or it is unknown."""
+    offset_s = figure(row, "clock_offset_s")
+    return offset_s if abs(offset_s) >= CLOCKS_AGREE_S and not row.get("reused_from") else 0.0
+
+
+def at_s(row: Row, name: str) -> float:
+    """A moment that the worker stamped, in seconds since 1970: by its own clock, or where that disagrees with
+    the clock of Redis, by the latter. NaN where it is unknown."""
+    return instant_s(row.get(name)) - wrong_by_s(row)
 
 
 def instant_s(text: Any) -> float:

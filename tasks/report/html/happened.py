@@ -100,9 +100,9 @@ def _what_is_drawn(line: Timeline, account: Account) -> Iterator[str]:
     if account.untimed:
         yield (
             f"{account.untimed:,} requests are not drawn: nobody knows their times. "
-            "A failed request has no end in a file."
+            "A request that was never sent has no end in a file."
         )
     if account.reused:
         yield f"{account.reused:,} answers were there from before, and took no time here."
     if len(line.tracks) > 1:
-        yield "Each by its own worker's clock."
+        yield "Each by its own worker's clock, or by that of Redis where the two disagree."
