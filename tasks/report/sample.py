@@ -333,7 +333,7 @@ def _rate(row: Row, count: str, seconds: str) -> float:
 
 
 def wrong_by_s(row: Row) -> float:
-    """How far the clock that stamped the row was ahead of that of Redis; 0 where they agree or it is unknown."""
+    """How far the clock that stamped the row was ahead of that of Redis, 0 where they agree or none knows."""
     offset_s = figure(row, "clock_offset_s")
     return offset_s if abs(offset_s) >= CLOCKS_AGREE_S and not row.get("reused_from") else 0.0
 
