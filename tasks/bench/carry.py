@@ -7,7 +7,7 @@ in its run says how far it was (tasks/bench/progress.py).
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,12 +15,10 @@ from typing import Any
 from tasks.bench.arrivals import offsets
 from tasks.bench.cell import CLOSED, MEASURE, Load, busted, phase_of
 from tasks.bench.drive import Asked, Drive
-from tasks.bench.lengths import Size, fits, too_long
-from tasks.bench.lengths import words as made_text
 from tasks.bench.progress import note, unnote
+from tasks.bench.sized import Sized
 from tasks.hosts import ServedModel
 from tasks.intake.prompts import render
-from tasks.intake.windows import at_least_tokens, revealed_truncation
 from tasks.lease import Held
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
@@ -33,7 +31,7 @@ from tasks.verdict import MESSAGE_CHARS, MOST_DEATHS, poison
 from tasks.work import Manifest, item_id
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines.dial import Call, clock
-from worker_agent.errors import ContextOverflow, LLMQError, PaperTruncated
+from worker_agent.errors import ContextOverflow, LLMQError
 from worker_agent.meters.meter import Meter
 
 log = logging.getLogger(__name__)
@@ -154,7 +152,7 @@ class _Cell:
     _starts: tuple[datetime, float] = field(init=False)  # wall and monotonic clock at one moment
     _noted_at: float = 0.0
     _used: dict[str, Any] = field(default_factory=dict)
-    _size: Size | None = None  # of its prompts, where that is set
+    _sized: Sized | None = None  # its prompts, where their length is set
 
     def __post_init__(self) -> None:
         live, settings = self.carrier.live, self.carrier.settings
@@ -163,28 +161,25 @@ class _Cell:
         self._drive = Drive(self._ask, limits)
         self._starts = datetime.now(UTC), clock()
         if length := self.load.length:
-            self._size = Size(length, self.manifest.params.max_tokens, self.model.window)
+            self._sized = Sized(self.load, length, self.manifest.params.max_tokens, self.model.window)
 
     @property
     def does_not_fit(self) -> str | None:
         """Why prompts of its length cannot be asked here, if they cannot."""
-        length, most = self.load.length, self.manifest.params.max_tokens
-        if not length or fits(length, most, self.model.window):
-            return None
-        return too_long(length, most, self.model.window)
+        return self._sized.does_not_fit if self._sized else None
 
     def run(self, just_loaded: bool) -> list[Asked] | None:
         """Warm up, then measure, unless the whole warm-up fails. None: it was interrupted."""
         self.held.too_silent_s = self._drive.too_silent_s
         try:
             load = self.load
-            asked = self._drive.run([0], 1, look=self._look)
-            if self._refused(asked):
+            asked = self._warm_up([0], 1)
+            if self._sized and self._sized.hopeless(asked):
                 return None if self._drive.stopped else asked
-            self._learn(asked)
-            asked += (others := self._drive.run(range(1, load.aside), load.at_once, look=self._look))
-            self._learn(others)
+            asked += self._warm_up(range(1, load.aside), load.at_once)
             if not (load.warmup and all(one.error for one in asked)) and not self._drive.stopped:
+                if self._sized:
+                    self._sized.prepare(range(load.aside, load.items))
                 with self.carrier.meter.during(self.model.local, shared=False) as used:
                     asked += self._measured()
                 # The energy is the whole cell's: an equal part in each row would look certain.
@@ -194,6 +189,14 @@ class _Cell:
             self.held.too_silent_s = None
             self.held.kept()
 
+    def _warm_up(self, items: Sequence[int], at_once: int) -> list[Asked]:
+        if self._sized:
+            self._sized.prepare(items)
+        asked = self._drive.run(items, at_once, look=self._look)
+        if self._sized:
+            self._sized.learn(asked)
+        return asked
+
     def _measured(self) -> list[Asked]:
         load, items = self.load, range(self.load.aside, self.load.items)
         if load.mode == CLOSED or not load.rate_rps:
@@ -202,17 +205,6 @@ class _Cell:
         first_at = self._starts[1] + AHEAD_S
         due = [first_at + at_s for at_s in offsets(load.mode, len(items), load.rate_rps, load.seed)]
         return self._drive.run(items, load.at_once, due, look=self._look)
-
-    def _learn(self, asked: list[Asked]) -> None:
-        """By the engine's count of these prompts the next ones get their length."""
-        if self._size:
-            counts = [one.completion.counts.prompt_tokens for one in asked if one.completion]
-            self._size.learn([count for count in counts if count])
-
-    def _refused(self, asked: list[Asked]) -> str | None:
-        """Why a prompt of that length is not read whole here, if the engine said so."""
-        unread = [one.error for one in asked if isinstance(one.error, ContextOverflow | PaperTruncated)]
-        return str(self.carrier.live.told(unread[0])) if self._size and unread else None
 
     def _look(self) -> None:
         """Beside the requests: was the cell taken from us, and how far are we?"""
@@ -229,10 +221,9 @@ class _Cell:
 
     def _ask(self, item: int, call: Call) -> Completion:
         params, claim = self.manifest.params, self.held.claim
-        prompt, text = render(self.manifest.prompt_of(claim.bundle, item), None), None
-        if self._size:
-            text = made_text(self._size.words, self.load.seed, item)
-            prompt = f"{text}\n\n{prompt}"
+        prompt = render(self.manifest.prompt_of(claim.bundle, item), None)
+        if self._sized:
+            prompt = self._sized.before(item, prompt)
         if self.load.cache_bust:
             prompt = busted(prompt, hashlib.sha256(f"{claim.token} {item}".encode()).hexdigest()[:12])
         request = Request(
@@ -245,9 +236,8 @@ class _Cell:
             request_id=item_id(claim.run_id, claim.number, item),
         )
         completion = self.carrier.live.engine.complete(request, call)
-        counted = completion.counts.prompt_tokens
-        if text and revealed_truncation(counted, at_least_tokens(text), self.model.window):
-            raise PaperTruncated(f"the engine counted {counted} prompt tokens, less than it was sent: it cut")
+        if self._sized:
+            self._sized.check(item, completion)
         return completion
 
     def not_asked(self, asked: list[Asked]) -> list[int]:
@@ -255,7 +245,8 @@ class _Cell:
 
     def why_unasked(self, asked: list[Asked]) -> str | None:
         """The engine's reason for which a prompt of the length is not read; None: the warm-up failed."""
-        return self._refused([one for one in asked if one.item == 0])
+        refused = self._sized.refused(asked) if self._sized else None
+        return self.carrier.live.told(refused) if refused else None
 
     def unasked(self, item: int, too_long: str | None) -> Result:
         """Nobody was asked: the prompts do not fit, or else the warm-up failed."""

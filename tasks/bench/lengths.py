@@ -66,19 +66,6 @@ def _sentence(random: Random) -> str:
     return _PLACE.sub(lambda found: random.choice(_WORDS[found[1]]), pattern)
 
 
-def fits(length: int, max_tokens: int, window: int | None) -> bool:
-    """Prompt and answer together; a window that nobody knows may hold them."""
-    return window is None or length + max_tokens <= window
-
-
-def too_long(length: int, max_tokens: int, window: int | None) -> str:
-    """Why it does not fit, and what could be done."""
-    return (
-        f"prompts of {length_words(length)} and {max_tokens} for the answer do not fit the window of "
-        f"{window} here (the fleet file's context_length sets another one)"
-    )
-
-
 @dataclass(slots=True)
 class Size:
     """How many words of text make a prompt of `length` tokens at one engine. `window` and `max_tokens` bound

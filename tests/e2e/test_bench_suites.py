@@ -105,6 +105,19 @@ def test_prompts_of_set_lengths_are_cells_of_their_own(room: Room) -> None:
     assert median(one["difference"]["ratio"] for one in made.values()) < 0.9
 
 
+def test_a_window_that_nobody_knew_is_found_by_asking(room: Room) -> None:
+    """A first prompt that came out too long by the estimate is no reason to give up; one of the right length
+    that is refused is: the engine's own words stand beside the cell, and nothing is cut."""
+    room.fleet({"box": engine(room, "box", window=2048)}, box={"context_length": 8192})
+    (room.folder / "mine.toml").write_text(SUITE.replace("[100, 1000, 3000]", "[1900, 3000]"))
+    told = bench(room, "--suite", "mine.toml", "--concurrency", "1", code=1)
+    fits, too_long = told["cells"]
+    assert (fits["ok"], abs(fits["prompt_tokens"] - 1900) <= 38) == (10, True), fits
+    assert "1 of its warm-up failed" in fits["notes"]
+    assert (too_long["n"], too_long["ok"]) == (0, 0), too_long
+    assert any("not measured: " in note and "2048" in note for note in too_long["notes"]), too_long
+
+
 def test_one_model_of_several_engines_is_compared_as_one(room: Room) -> None:
     """Each engine is asked by its own name for the model; engines are ranked and compared; that they ran on
     one machine at one time is said, and where they ran on several, that these are not told apart."""

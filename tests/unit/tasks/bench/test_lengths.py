@@ -3,10 +3,13 @@
 import pytest
 
 from tasks.bench.cell import Bench
-from tasks.bench.lengths import Size, fits, instruction, words
+from tasks.bench.drive import Asked
+from tasks.bench.lengths import Size, instruction, words
 from tasks.bench.plan import Cells
+from tasks.bench.sized import Sized
 from tasks.intake.stages import Stage
 from tasks.work import Bundle, Manifest, Params
+from worker_agent.errors import ContextOverflow, EngineTimeout
 
 
 def sweep_of(**asked: object) -> Cells:
@@ -46,7 +49,27 @@ def test_without_a_count_the_estimate_stands() -> None:
 def test_the_first_prompt_stays_in_the_window() -> None:
     """It may come out longer than estimated; what is too long altogether is not sent."""
     assert Size(8000, 128, 8192).words * 1.45 + 128 < 8192
-    assert [fits(8000, 128, window) for window in (8128, 8127, None)] == [True, False, True]
+    load = Bench(lengths=(8000,)).at(1, 8000)
+    reasons = [Sized(load, 8000, 128, window).does_not_fit for window in (8128, 8127, None)]
+    assert [bool(reason) for reason in reasons] == [False, True, False]
+    assert "the window of 8127" in str(reasons[1])
+
+
+def test_a_refusal_tells_the_length_that_was_refused() -> None:
+    """Only one of the wanted length makes the cell hopeless; another failure says nothing of lengths."""
+
+    def refused(tokens: int) -> list[Asked]:
+        said = f"This model's maximum context length is 2048 tokens. However, you requested {tokens} tokens."
+        return [Asked(0, None, 0.0, error=ContextOverflow(said))]
+
+    sized = Sized(Bench(lengths=(1900,)).at(1, 1900), 1900, 16, None)
+    assert [sized.hopeless(refused(tokens)) for tokens in (2405, 1910)] == [False, True]
+    assert not sized.hopeless([Asked(0, None, 0.0, error=EngineTimeout("1900 tokens"))])
+    sized.prepare([1])
+    before = len(sized.before(1, "").split())
+    sized.learn(refused(2405))
+    sized.prepare([1])
+    assert len(sized.before(1, "").split()) == pytest.approx(before * 1900 / 2405, rel=0.03)
 
 
 def test_each_length_and_load_is_a_cell() -> None:
