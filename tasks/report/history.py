@@ -38,6 +38,8 @@ from worker_agent.errors import ConfigError
 
 FILE = "history.sqlite"
 WAIT_S = 30.0  # for another process that is writing
+MOST_INTEGER = 2**31  # of an INTEGER in most databases
+TURN = 0x6C6C6D71  # of PostgreSQL's locks the one for making tables
 
 _META = MetaData()
 VERSION = Table("llmq_version", _META, Column("version", Integer, nullable=False))
@@ -116,7 +118,10 @@ class History:
 
     def knows(self, run_id: str) -> bool:
         with self._reaching(InputError), self.engine.connect() as on:
-            return on.execute(select(RUN.c.run_id).where(RUN.c.run_id == run_id)).first() is not None
+            return (
+                on.execute(select(RUN.c.run_id).where(RUN.c.run_id == _fits(RUN.c.run_id, run_id))).first()
+                is not None
+            )
 
     def file(
         self, run_id: str, head: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], source: str = "run"
@@ -136,7 +141,7 @@ class History:
             "seconds": head.get("total_time_seconds"),
             "head": json.dumps(head, default=str),
         }
-        run = {name: _storable(value) for name, value in run.items()}
+        run = {column.name: _fits(column, run.get(column.name)) for column in RUN.columns}
         rows = [_figure(run_id, figure) for figure in figures]
         try:
             with self._reaching(OutputError), self.engine.begin() as on:
@@ -176,8 +181,11 @@ class History:
             return [dict(row._mapping) for row in on.execute(query)]
 
     def _migrate(self) -> None:
-        """Whoever comes first makes the tables; in SQLite the transaction keeps others out meanwhile."""
+        """Whoever comes first makes the tables; in SQLite the transaction keeps others out meanwhile, in
+        PostgreSQL a lock."""
         with self.engine.begin() as on:
+            if on.dialect.name == "postgresql":
+                on.execute(select(func.pg_advisory_xact_lock(TURN)))
             made = inspect(on).has_table(VERSION.name)
             version = (on.execute(select(func.max(VERSION.c.version))).scalar() if made else 0) or 0
             if version > len(MIGRATIONS):
@@ -202,7 +210,7 @@ class History:
             raise
         except DBAPIError as error:
             doing = "written" if failure is OutputError else "read"
-            raise failure(f"the history {self.name} cannot be {doing}: {error.orig}") from None
+            raise failure(f"the history {self.name} cannot be {doing}: {_line(error)}") from None
 
 
 @contextmanager
@@ -261,23 +269,36 @@ def _name(url: str) -> str:
 def _figure(run_id: str, figure: Mapping[str, Any]) -> dict[str, Any]:
     cell = [figure["host"], figure["model"], figure["concurrency"], figure["pair_id"], figure["simulated"]]
     cell += [length] if (length := figure.get("target_prompt_tokens")) else []
-    row = {column.name: _storable(figure.get(column.name)) for column in FIGURE.columns}
+    row = {column.name: _fits(column, figure.get(column.name)) for column in FIGURE.columns}
     return row | {
-        "run_id": run_id,
+        "run_id": _fits(FIGURE.c.run_id, run_id),
         "cell": _key(json.dumps(cell)),
-        "apart": figure["apart"] or "",
+        "apart": _fits(FIGURE.c.apart, figure["apart"] or ""),
         "simulated": int(figure["simulated"]),
     }
 
 
-def _key(text: str) -> str:
-    """At most 200 characters, and still of this text alone."""
-    return text if len(text) <= 200 else f"{text[:130]}#{sha256(text.encode()).hexdigest()}"
+def _key(text: str, most: int = 200) -> str:
+    """At most so many characters, and where there is room for a hash still of this text alone."""
+    if len(text) <= most or most < 40:
+        return text[:most]
+    return f"{text[: most - 33]}#{sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}"
 
 
-def _storable(value: Any) -> Any:
-    """What no UTF-8 can carry, of a name that was none, is spelled out."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+def _fits(column: Column[Any], value: Any) -> Any:
+    """What every database takes for this column. What no UTF-8 can carry, of a name that was none, is spelled
+    out, and so is NUL, which PostgreSQL takes in no text."""
+    if isinstance(value, str):
+        told = value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+        return _key(told, column.type.length or len(told)) if isinstance(column.type, String) else told
+    if isinstance(column.type, Integer) and value is not None:
+        return int(value) if abs(value) < MOST_INTEGER else None
+    return value
+
+
+def _line(error: DBAPIError) -> str:
+    """What the database said, in a line."""
+    return " ".join(str(error.orig).split())
 
 
 def _narrow(query: Any, wanted: Filter) -> Any:

@@ -13,7 +13,7 @@ import pytest
 
 from tasks.errors import InputError, OutputError
 from tasks.report.filing import rankings_of_runs, since
-from tasks.report.history import FIGURE, Filter, History, history
+from tasks.report.history import FIGURE, RUN, Filter, History, history
 from tasks.report.rows import flat
 from tasks.settings import read_settings
 from worker_agent.errors import ConfigError
@@ -83,6 +83,25 @@ def test_names_of_strangers_are_kept_and_told_apart(url: str) -> None:
     assert kept.file("r1", HEAD, [figure(host=name) for name in names])
     assert len(kept.figures()) == len(names)
     assert len(kept.figures(Filter(host=names[2]))) == 1
+
+
+def test_what_is_filed_fits_its_columns(url: str) -> None:
+    """SQLite takes any length and number, other databases do not: names are shortened and still told apart,
+    NUL is spelled out, and no number is beyond an INTEGER."""
+    kept = History(url)
+    runs = ["x" * 300 + end for end in ("1", "2")]
+    odd = figure(host="a\x00b", apart="a" * 90, direction="d" * 50)
+    assert all(kept.file(run, HEAD | {"state": "s" * 90, "total_tasks": 2**40}, [odd]) for run in runs)
+    assert [kept.knows(run) for run in (*runs, "x" * 300)] == [True, True, False]
+    for table, found in ((RUN, kept.runs()), (FIGURE, kept.figures())):
+        assert len(found) == 2
+        for row in found:
+            for column in table.columns:
+                value, most = row[column.name], getattr(column.type, "length", None)
+                assert not isinstance(value, str) or (
+                    len(value) <= (most or len(value)) and "\0" not in value
+                )
+                assert not isinstance(value, int) or abs(value) < 2**31
 
 
 def test_processes_that_write_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
