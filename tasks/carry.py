@@ -10,6 +10,7 @@ from tasks import verdict
 from tasks.answer import BiggerElsewhere
 from tasks.ask import Asker
 from tasks.bench.carry import CellCarrier
+from tasks.blame import judge
 from tasks.errors import BrokerUnreachable, UnknownRun
 from tasks.gauge import Gauge
 from tasks.hosts import HostRecord
@@ -29,17 +30,9 @@ from tasks.served import sign
 from tasks.settings import Settings
 from tasks.slots import Seat, Slots
 from tasks.texts import Texts
-from tasks.turn import Turn, answered, failed
+from tasks.turn import Reply, Turn, answered, failed
 from tasks.work import Manifest, item_id, unreadable
-from worker_agent.errors import (
-    AnswerCut,
-    CallCancelled,
-    EngineError,
-    LLMQError,
-    ModelNotFound,
-    PaperTruncated,
-    RequestRejected,
-)
+from worker_agent.errors import CallCancelled, LLMQError
 from worker_agent.meters.meter import Meter
 
 log = logging.getLogger(__name__)
@@ -153,48 +146,34 @@ class Carrier:
             if turn.parent is None:
                 self.ledger.release(claim, backoff_s=1.0)
                 return "given back: its parent's answer is not there"
-        try:
-            reply = self._asker.ask(turn)
-        except CallCancelled:
-            if turn.held.late_item == turn.item:  # somebody else was faster with it
-                return self._after(turn, self.ledger.next(claim))
-            return self._give_back(turn.held)
-        except BiggerElsewhere as error:
-            self.ledger.release(claim, elsewhere_s=verdict.ELSEWHERE_S)
-            return f"given back: {error}"
-        except LLMQError as error:
-            return self._failed(turn, error)
+        reply = self._ask(turn)
+        if not isinstance(reply, Reply):
+            return reply
         if not turn.more:
             self.slots.leave(seat)
         if self.live.succeeded():
             self.slots.wake()
         return self._commit(turn, answered(turn, self.live, reply))
 
+    def _ask(self, turn: Turn) -> "Reply | Turn | str":
+        """What the engine answers, or what follows where it does not."""
+        try:
+            return self._asker.ask(turn)
+        except CallCancelled:
+            if turn.held.late_item == turn.item:  # somebody else was faster with it
+                return self._after(turn, self.ledger.next(turn.held.claim))
+            return self._give_back(turn.held)
+        except BiggerElsewhere as error:
+            self.ledger.release(turn.held.claim, elsewhere_s=verdict.ELSEWHERE_S)
+            return f"given back: {error}"
+        except LLMQError as error:
+            return self._failed(turn, error)
+
     def _failed(self, turn: Turn, error: LLMQError) -> "Turn | str":
         """A failed attempt: the item ends with its reason, or the bundle is tried again."""
-        claim = turn.held.claim
-        others = self.others(claim.queue)
-        alone = not any(host.able for host in others)
         log.warning("%s: %s: %s", turn.id, error.kind, error)
-        elsewhere = isinstance(error, ModelNotFound) and bool(others)
-        if elsewhere:
-            self.live.withdraw(claim.bundle.model)
-        broken = {host.id for host in others if host.trouble}
-        blame_host = elsewhere or self._engine_failed(error)
-        given_up = verdict.given_up(error, hopeless=self.live.breaker.hopeless, alone=alone)
-        outcome = verdict.after_failure(
-            retryable=(error.retryable or elsewhere) and not given_up,
-            failed_before=verdict.tries(turn.failures, broken, self.settings.max_retries),
-            max_retries=self.settings.max_retries,
-            alone=alone,
-            blame_host=blame_host,
-            failures=len(turn.failures),
-        )
-        message = self.live.told(error)[: verdict.MESSAGE_CHARS]
-        if given_up:
-            self.live.try_next()
-            message += f" ({self.live.host.id} fails every request: not asked again)"
-        failure = Failure(self.live.host.id, error.kind, message, outcome.counted)
+        claim = turn.held.claim
+        failure, outcome = judge(turn, error, self.live, self.others(claim.queue), self.settings.max_retries)
         if outcome.ends:
             return self._end(turn, failure, of_failure(error))
         self.ledger.release(
@@ -205,15 +184,6 @@ class Carrier:
             failure=failure,
         )
         return f"given back: {failure.type}"
-
-    def _engine_failed(self, error: LLMQError) -> bool:
-        """Tell the breaker; says whether the host is to blame."""
-        if isinstance(error, RequestRejected | AnswerCut | PaperTruncated):
-            self.live.succeeded()  # it answered in good order: the engine is well
-        if not (isinstance(error, EngineError) and error.retryable):
-            return False
-        spent = self.live.breaker.spent
-        return verdict.blames_host(error, opened=self.live.failed(error), spent=spent)
 
     def _commit(self, turn: Turn, result: Result) -> "Turn | str":
         claim = turn.held.claim

@@ -1,6 +1,6 @@
 """What follows a failed attempt: pure functions of values.
 
-Knows no ledger; `carry.py` asks.
+Knows no ledger; `blame.py` asks.
 """
 
 import random

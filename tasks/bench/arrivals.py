@@ -2,6 +2,8 @@
 
 from random import Random
 
+from tasks.bench.cell import POISSON
+
 
 def constant(count: int, rate_rps: float) -> list[float]:
     """Evenly spaced, the first at once."""
@@ -20,4 +22,4 @@ def poisson(count: int, rate_rps: float, seed: int) -> list[float]:
 
 def offsets(mode: str, count: int, rate_rps: float, seed: int) -> list[float]:
     """As `mode` says: `constant` or `poisson`."""
-    return poisson(count, rate_rps, seed) if mode == "poisson" else constant(count, rate_rps)
+    return poisson(count, rate_rps, seed) if mode == POISSON else constant(count, rate_rps)

@@ -64,12 +64,12 @@ class CellCarrier:
         if not sits(seat, given_up):
             return f"given back: {self.ledger.release(claim)}"
         if claim.suspect is not None and claim.deaths >= MOST_DEATHS:
-            return self._end(held, manifest, poison(self.live.host.id, claim.deaths, "cell"))
+            return self._end(held, poison(self.live.host.id, claim.deaths, "cell"))
         self.ledger.begin(claim, self.live.host.id, claim.items[0])
         try:
             model = self.live.prepare(self.live.model(claim.bundle.model))
         except LLMQError as error:
-            return self._end(held, manifest, self._failure(error))
+            return self._end(held, self._failure(error))
         return self._measure(_Cell(self, held, manifest, load, model))
 
     def _measure(self, cell: "_Cell") -> str:
@@ -78,7 +78,7 @@ class CellCarrier:
                 cell.held, [(item, cell.unasked(item, why_not)) for item in cell.not_asked([])]
             )
         just_loaded, self._last = self._last != cell.model.name, cell.model.name
-        asked = cell.run(just_loaded)
+        asked = cell.run()
         if asked is None:
             self._last = None
             return f"given back: {self.ledger.release(cell.held.claim)}"
@@ -92,7 +92,7 @@ class CellCarrier:
         unnote(self.ledger, held.claim.run_id, held.claim.number)
         return f"a cell of {len(results)} requests"
 
-    def _end(self, held: Held, manifest: Manifest, failure: Failure) -> str:
+    def _end(self, held: Held, failure: Failure) -> str:
         """Nothing can be asked: every request fails with the reason."""
         self.sign(held.claim.run_id)
         items = range(len(held.claim.bundle.prompts))
@@ -168,7 +168,7 @@ class _Cell:
         """Why prompts of its length cannot be asked here, if they cannot."""
         return self._sized.does_not_fit if self._sized else None
 
-    def run(self, just_loaded: bool) -> list[Asked] | None:
+    def run(self) -> list[Asked] | None:
         """Warm up, then measure, unless the whole warm-up fails. None: it was interrupted."""
         self.held.too_silent_s = self._drive.too_silent_s
         try:
