@@ -70,7 +70,7 @@ class Carrier:
 
     def __post_init__(self) -> None:
         self._manifest = lru_cache(MOST_RUNS)(self.runs.manifest)
-        self._sign = lru_cache(MOST_RUNS)(self._sign_new)
+        self._sign = lru_cache(MOST_RUNS)(self._write_signature)
         self._asker = Asker(self.live, self.gauge, self.meter, self.others, self.settings)
         self._cells = CellCarrier(
             self.live,
@@ -191,7 +191,7 @@ class Carrier:
         place = kept(turn.manifest, claim.bundle, turn.item, result, self.texts.ttl_s)
         return self._after(turn, self.commits.commit(claim, turn.item, result, place))
 
-    def _sign_new(self, run_id: str) -> None:
+    def _write_signature(self, run_id: str) -> None:
         """The run knows that this host has part in it."""
         self.ledger.patiently(lambda: sign(self.ledger.redis, run_id, self.live.record(), self.settings))
 

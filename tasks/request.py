@@ -51,20 +51,11 @@ def asked(
     if stages and stages[0].template and not named:
         prompts = [stages[0].template]
     stages = [replace(stage, template=None) if stage.after is None else stage for stage in stages]
-    if not (paths or prompts or prompt_files or otherwise):
-        raise InputError("nothing to ask: name papers (a file or folder), or a prompt with -p TEXT")
-    if presets and not paths:
-        raise InputError(f"the preset {presets[0]} asks about papers: name a file or folder")
-    if name == "latest":
-        raise InputError("a run cannot be named `latest`: that word means the newest run")
+    _check_words(paths, presets, bool(prompts or prompt_files or otherwise), name)
     found = find_papers(paths) if paths else Found((), ())
     chosen = tuple(otherwise) if not named else ()
     chosen = chosen or choose_prompts(presets, prompt_files, prompts, preset_folders())
-    for prompt in chosen:
-        render(prompt, "paper" if paths else None)
-    for stage in stages:
-        if stage.template:
-            render_later(Prompt(stage.name, stage.template), "paper" if paths else None)
+    _check_placeholders(chosen, stages, about_papers=bool(paths))
     manifest = Manifest(
         run_id=uuid.uuid4().hex[:10],
         prompts=chosen,
@@ -81,6 +72,25 @@ def asked(
         **submitter(),
     )
     return Asked(manifest, found.papers[:limit])
+
+
+def _check_words(paths: Sequence[Path], presets: Sequence[str], prompts: bool, name: str | None) -> None:
+    if not (paths or prompts):
+        raise InputError("nothing to ask: name papers (a file or folder), or a prompt with -p TEXT")
+    if presets and not paths:
+        raise InputError(f"the preset {presets[0]} asks about papers: name a file or folder")
+    if name == "latest":
+        raise InputError("a run cannot be named `latest`: that word means the newest run")
+
+
+def _check_placeholders(prompts: Sequence[Prompt], stages: Sequence[Stage], *, about_papers: bool) -> None:
+    """None that nothing fills in."""
+    filename = "paper" if about_papers else None
+    for prompt in prompts:
+        render(prompt, filename)
+    for stage in stages:
+        if stage.template:
+            render_later(Prompt(stage.name, stage.template), filename)
 
 
 def preset_folders() -> list[Path]:
