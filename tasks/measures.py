@@ -43,6 +43,7 @@ def measures(completions: Sequence[Completion], queue_wait_s: float, window: int
         "server_total_s": _sum(reports, lambda one: one.total_s),
         "context_length": window,
         "cpu_client_pct": last.cpu_client_pct,
+        "cpu_wait_ms": last.cpu_wait_ms,
     }
     figures |= _of_one(completions[0]) if len(completions) == 1 else _ends(completions[-1])
     return rounded(figures)

@@ -39,7 +39,8 @@ class Timing:
     ttfr: sent -> first event of any kind; itl: (last - first) / (completion tokens - 1), as in guidellm;
     e2e: sent -> last token; stream_end: sent -> end mark; chunks are events with text. network_s:
     worker_agent/engines/answer.py says what is left to the way. cpu_client_pct: CPU of this whole process
-    from sent to end mark, over that time; 100 is one core.
+    from sent to end mark, over that time; 100 is one core. cpu_wait_ms: how long the thread of this request
+    waited for a core each time it was woken, on average; None where the system does not tell.
     """
 
     started_at: str  # UTC, ISO 8601: the moment of `sent`
@@ -55,6 +56,7 @@ class Timing:
     chunk_count: int | None = None
     network_s: float | None = None
     cpu_client_pct: float | None = None
+    cpu_wait_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

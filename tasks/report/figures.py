@@ -9,6 +9,7 @@ from tasks.report.columns import COMPUTED, METRICS, OF_RESULT, REQUEST, SCHEMA_V
 from tasks.result import Result
 
 SATURATED_PCT = 80.0  # of a core, which is what a Python process has; beyond it requests wait for each other
+WAITED_MS = 1.0  # for a core, on average: then one stamp in twenty is 4 ms late
 _DIGITS = {name: digits(name) for name in METRICS}
 _UNKNOWN: dict[str, Any] = dict.fromkeys(METRICS) | {
     "schema_version": SCHEMA_VERSION, "phase": "measure", "mem_source": "none", "energy_source": "none",
@@ -108,5 +109,6 @@ def _add_rates(found: dict[str, Any], kept: dict[str, Any]) -> None:
         found["output_tps"] = round(1000 / itl_ms, 3)
     if tokens and e2e_s:
         found["e2e_output_tps"] = round(tokens / e2e_s, 3)
-    if (cpu_pct := kept.get("cpu_client_pct")) is not None:
-        found["client_saturated"] = cpu_pct >= SATURATED_PCT
+    cpu_pct, wait_ms = kept.get("cpu_client_pct"), kept.get("cpu_wait_ms")
+    if cpu_pct is not None or wait_ms is not None:
+        found["client_saturated"] = (cpu_pct or 0.0) >= SATURATED_PCT or (wait_ms or 0.0) >= WAITED_MS

@@ -18,7 +18,20 @@ from worker_agent.completion import BrokenOff, Completion, Counts, EngineReport,
 from worker_agent.errors import StreamDropped
 
 TIMING = Timing(
-    "2026-01-01T00:00:00.250000+00:00", 0.3, 90.0, 100.0, 101.0, 20.0, 1.0, 1.1, 50.0, 30.0, 23, 0.004, 12.34
+    "2026-01-01T00:00:00.250000+00:00",
+    0.3,
+    90.0,
+    100.0,
+    101.0,
+    20.0,
+    1.0,
+    1.1,
+    50.0,
+    30.0,
+    23,
+    0.004,
+    12.34,
+    0.05,
 )
 REPORT = EngineReport(0.0, 0.07, 0.9, 0.98, None, 51.1)
 COMPLETION = Completion("yes", "", "m", "stop", TIMING, Counts(100, 46, None, 80, "server"), REPORT)
@@ -105,10 +118,22 @@ def test_several_windows_sum_up() -> None:
     assert [told[name] for name in alone] == [None] * len(alone)
 
 
-@pytest.mark.parametrize(("cpu_pct", "saturated"), [(79.9, False), (80.0, True), (None, None)])
-def test_a_client_that_used_its_core_up_says_so(cpu_pct: float | None, saturated: bool | None) -> None:
-    """From 80 % of a core on."""
-    one = replace(COMPLETION, timing=replace(TIMING, cpu_client_pct=cpu_pct))
+@pytest.mark.parametrize(
+    ("cpu_pct", "wait_ms", "saturated"),
+    [
+        (79.9, None, False),
+        (80.0, None, True),
+        (None, None, None),
+        (5.0, 0.1, False),
+        (5.0, 1.0, True),
+        (90.0, 0.1, True),
+    ],
+)
+def test_a_client_whose_times_may_be_its_own_says_so(
+    cpu_pct: float | None, wait_ms: float | None, saturated: bool | None
+) -> None:
+    """From 80 % of a core on, or where it waits for one for a millisecond each time."""
+    one = replace(COMPLETION, timing=replace(TIMING, cpu_client_pct=cpu_pct, cpu_wait_ms=wait_ms))
     assert shown(one)["client_saturated"] is saturated
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from worker_agent.completion import Completion, Counts, EngineReport, Timing
+from worker_agent.corewait import mean_wait_ms
 from worker_agent.engines.dial import clock
 from worker_agent.engines.transport import Sent
 from worker_agent.errors import AnswerCut, EmptyAnswer, StreamDropped
@@ -141,6 +142,7 @@ def _timing(stream: _Stream, sent: Sent, begins: int) -> Timing:
         chunk_count=len(stream.tokens),
         network_s=network_s(stream.report, sent.headers_ms, first - sent.at, ended - sent.at),
         cpu_client_pct=_cpu_pct(sent),
+        cpu_wait_ms=mean_wait_ms(sent.turns),
     )
 
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self, cast
 from urllib.parse import SplitResult, urlsplit
 
+from worker_agent.corewait import Turns, turns
 from worker_agent.engines.dial import Call, clock, dial, shut
 from worker_agent.errors import (
     BadReply,
@@ -69,13 +70,14 @@ class _Wire(io.RawIOBase):
 @dataclass(frozen=True, slots=True)
 class Sent:
     """When a request was handed over. Instants are of `clock`, `started_at` is UTC, ISO 8601; `cpu_s` is
-    what this process had used of CPU by then."""
+    what this process had used of CPU by then, `turns` what this thread had of cores."""
 
     at: float
     started_at: str
     connect_ms: float
     headers_ms: float | None = None
     cpu_s: float = 0.0
+    turns: Turns | None = None
 
 
 class Reply:
@@ -178,7 +180,7 @@ def _send(ask: Ask, call: Call) -> Reply:
         _write(sock, parts, ask, call.limits.first_token_s)
         at, wall = clock(), datetime.now(UTC)
         started_at = wall.isoformat(timespec="microseconds")
-        sent = Sent(at, started_at, (connected - begun) * 1000, cpu_s=time.process_time())
+        sent = Sent(at, started_at, (connected - begun) * 1000, cpu_s=time.process_time(), turns=turns())
         call.sent(at, started_at, sent.connect_ms)
         return Reply(ask.url, sock, call, sent, ask.awaited)
     except BaseException:
