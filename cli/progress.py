@@ -112,7 +112,11 @@ class Progress:
     def show(self, view: "View") -> None:
         if self._bar:
             self._draw(view)
-        elif not self._quiet and (view.status.ended or time.monotonic() >= self._next_line):
+        elif (
+            not self._quiet
+            and view.status.total
+            and (view.status.ended or time.monotonic() >= self._next_line)
+        ):
             self._next_line = time.monotonic() + PLAIN_EVERY_S
             rest = self.says(view)
             echo(f"{counts(view)}{' · ' if rest else ''}{rest}", err=True)

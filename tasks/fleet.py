@@ -109,9 +109,19 @@ class Fleet:
         served |= {name.fleet for host in self.hosts if host.id in self.down for name in host.models}
         unknown = dict.fromkeys(model for model in models if model not in served)
         if unknown:
-            raise InputError(
-                f"no host serves {', '.join(unknown)}; there is {', '.join(sorted(served)) or 'no model'}"
-            )
+            there = ", ".join(sorted(served)) or "no model"
+            raise InputError(f"no host serves {', '.join(unknown)}; there is {there}{self._pinned(unknown)}")
+
+    def _pinned(self, models: Iterable[str]) -> str:
+        """What to do where MODEL@HOST was meant."""
+        ids = {host.id for host in self.hosts}
+        named = [model for model in models if model.rpartition("@")[2] in ids and "@" in model]
+        if not named:
+            return ""
+        model, _, host = named[0].rpartition("@")
+        return (
+            f" (MODEL@HOST is for chains and suites; for one host: --model {model}, in a bench --host {host})"
+        )
 
     def check_stages(self, stages: Iterable[Stage], live: Iterable[HostRecord]) -> None:
         """Raises InputError for a model that no host serves, and for a host that there is not, or that is

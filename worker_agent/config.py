@@ -10,7 +10,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -29,6 +28,7 @@ from pydantic_core import ErrorDetails
 
 from worker_agent.engines import ENGINES
 from worker_agent.errors import ConfigError
+from worker_agent.wording import near
 
 SECRETS = ("api_key", "url")  # values that are never quoted in a message
 
@@ -110,7 +110,7 @@ class HostRow(_Row):
     def known(cls, engine: str) -> str:
         names = [*_ports(), "auto"]
         if engine not in names:
-            raise ValueError(f"unknown engine {engine!r}{_near(engine, names)}")
+            raise ValueError(f"unknown engine {engine!r}{near(engine, names)}")
         return engine
 
     @field_validator("models", mode="before")
@@ -188,7 +188,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _rows(parsed: dict[str, Any], key: str, path: Path) -> list[Any]:
-    strange = [f"{path}: unknown key {name!r}{_near(name, [key])}" for name in parsed if name != key]
+    strange = [f"{path}: unknown key {name!r}{near(name, [key])}" for name in parsed if name != key]
     if strange:
         raise ConfigError("\n".join(strange))
     rows = parsed.get(key)
@@ -220,7 +220,7 @@ def _told(fault: ErrorDetails, known: list[str]) -> str:
     """A fault as `key: what was expected, got what`; without the value where it may be a secret."""
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{_near(key, known)}"
+        return f"unknown key {key!r}{near(key, known)}"
     if fault["type"] == "missing":
         return f"{key}: missing"
     said = fault["msg"].removeprefix("Value error, ")
@@ -229,11 +229,6 @@ def _told(fault: ErrorDetails, known: list[str]) -> str:
     if not key or key.startswith(SECRETS) or fault["type"] == "value_error":
         return f"{key}: {said}" if key else said
     return f"{key}: {said[0].lower()}{said[1:]}, got {fault['input']!r}"
-
-
-def _near(word: str, known: list[str]) -> str:
-    near = get_close_matches(word, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
 
 
 def _called(row: object) -> str:
@@ -290,8 +285,14 @@ def _doubles(hosts: list[Host]) -> list[str]:
         for host in hosts:
             other = first.setdefault(of(host), host)
             if other is not host:
-                faults.append(f"two hosts have one {what}: {other.id} and {host.id} ({getattr(host, what)})")
+                faults.append(_double(what, other, host))
     return faults
+
+
+def _double(what: str, other: Host, host: Host) -> str:
+    if what == "id":
+        return f"two hosts have one id: {host.id}, at {other.url} and {host.url}"
+    return f"two hosts have one {what}: {other.id} and {host.id} ({host.url})"
 
 
 def _same_machine(url: str) -> str:

@@ -4,7 +4,7 @@ place of prompts it may name their lengths (configs/suites/lengths.toml)."""
 import tomllib
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -34,11 +34,11 @@ class BenchSuite(BaseModel):
     names: dict[str, dict[str, str]] = {}  # of a model, by engine: it counts as one everywhere
     prompt: list[_PromptTable] = []
     lengths: list[Annotated[int, Field(ge=LEAST)]] = []  # of prompts, in tokens
-    concurrency: list[int] = []
+    concurrency: list[Annotated[int, Field(ge=1)]] = []
     requests: int | None = Field(default=None, ge=1)
     warmup: int | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=1)
-    results: str | None = Field(default=None, pattern="^exo-lab$")  # also write benchmark_results.csv
+    results: Literal["exo-lab"] | None = None  # also write benchmark_results.csv
 
     @model_validator(mode="after")
     def _asks(self) -> Self:
@@ -80,4 +80,4 @@ def read_bench_suite(word: str) -> BenchSuite:
     except tomllib.TOMLDecodeError as error:  # it says line and column
         raise InputError(f"{printable(path)}: not TOML: {error}") from None
     except ValidationError as error:
-        raise InputError(f"{printable(path)}: {'; '.join(faults(error))}") from None
+        raise InputError(f"{printable(path)}: {'; '.join(faults(error, BenchSuite))}") from None

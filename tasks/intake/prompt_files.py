@@ -16,10 +16,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from tasks.errors import InputError
 from tasks.intake.names import printable
 from tasks.intake.prompts import Preset, Prompt, distinct, named
+from worker_agent.wording import keys_at, told
 
 BUILT_IN = Path(__file__).parent / "presets"
 DEFAULT_PRESET = "research"
@@ -95,15 +97,21 @@ def _read_preset(path: Path) -> Preset:
     except tomllib.TOMLDecodeError as error:  # it says line and column
         raise InputError(f"{printable(path)}: not TOML: {error}") from None
     except ValidationError as error:
-        raise InputError(f"{printable(path)}: {'; '.join(faults(error))}") from None
+        raise InputError(f"{printable(path)}: {'; '.join(faults(error, _PresetTable))}") from None
     prompts = distinct(Prompt(entry.name, entry.template) for entry in table.prompt)
     return Preset(path.stem, table.description, prompts)
 
 
-def faults(error: ValidationError) -> list[str]:
-    """What is wrong with a TOML file, and where."""
-    places = [(_place(fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()]
-    return [f"{place}: {said}" if place else said for place, said in places]
+def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """What is wrong with a TOML file of that `model`, and where."""
+    return [_fault(fault, model) for fault in error.errors()]
+
+
+def _fault(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    unknown = fault["type"] == "extra_forbidden"  # it names its key itself
+    place = _place(fault["loc"][:-1] if unknown else fault["loc"])
+    said = told(fault, keys_at(model, fault["loc"][:-1]))
+    return f"{place}: {said}" if place else said
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

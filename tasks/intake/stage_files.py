@@ -40,7 +40,7 @@ class _StageTable(BaseModel):
 
 
 class _StagesFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     stage: list[_StageTable] = Field(min_length=2)
 
 
@@ -51,7 +51,7 @@ def read_stages(path: Path) -> tuple[Stage, ...]:
     except tomllib.TOMLDecodeError as error:  # it says line and column
         raise InputError(f"{printable(path)}: not TOML: {error}") from None
     except ValidationError as error:
-        raise InputError(f"{printable(path)}: {'; '.join(faults(error))}") from None
+        raise InputError(f"{printable(path)}: {'; '.join(faults(error, _StagesFile))}") from None
     try:
         return _linked(tables)
     except InputError as error:

@@ -55,7 +55,7 @@ def read_suite(path: Path) -> Suite:
     except tomllib.TOMLDecodeError as error:  # it says line and column
         raise InputError(f"{printable(path)}: not TOML: {error}") from None
     except ValidationError as error:
-        raise InputError(f"{printable(path)}: {'; '.join(faults(error))}") from None
+        raise InputError(f"{printable(path)}: {'; '.join(faults(error, _SuiteFile))}") from None
     prompts = distinct(Prompt(entry.name, entry.template) for entry in table.prompt)
     return Suite(stages, prompts, table.repeats)
 

@@ -45,6 +45,8 @@ def since(text: str, now: datetime | None = None) -> str:
     try:
         if text[-1:] in {"d", "h"}:
             back = timedelta(**{"days" if text[-1] == "d" else "hours": float(text[:-1])})
+            if back < timedelta():
+                raise ValueError
             return (now - back).isoformat(timespec="seconds")
         return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
     except (ValueError, OverflowError):

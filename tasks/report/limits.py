@@ -25,5 +25,7 @@ def read_limits(texts: Iterable[str]) -> dict[str, float]:
             value = float(match[2])
         except ValueError:
             raise InputError(f"--slo {part!r}: {match[2]!r} is no number") from None
+        if not value:
+            raise InputError(f"--slo {part!r}: nothing is answered in no time; name a limit above 0")
         limits[metric.name] = value * _SECONDS[match[3] or metric.unit] / _SECONDS[metric.unit]
     return limits

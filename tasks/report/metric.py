@@ -1,6 +1,7 @@
 """The metrics that hosts and models are ranked by: unit, direction and words of each. Data alone."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from tasks.errors import InputError
@@ -85,5 +86,7 @@ def find_metric(word: str) -> Metric:
     if name not in METRICS:
         short = {full: alias for alias, full in reversed(ALIASES.items())}
         known = ", ".join(f"{short[one]} ({one})" if one in short else one for one in METRICS)
-        raise InputError(f"unknown metric {word!r}; there are: {known}")
+        close = get_close_matches(word, [*ALIASES, *METRICS], 1)
+        guess = f"did you mean {close[0]!r}? There are" if close else "there are"
+        raise InputError(f"unknown metric {word!r}; {guess}: {known}")
     return METRICS[name]

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -28,8 +29,15 @@ ESCAPED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 def check_outputs(paths: Iterable[Path]) -> None:
     """Before any work: every suffix is known and every folder takes a file. Raises InputError that
-    lists all faults."""
-    faults = [fault for path in paths if (fault := _fault(path))]
+    lists all faults, that of a folder once."""
+    faults: list[str] = []
+    folders: set[Path] = set()
+    for path in paths:
+        if fault := _strange(path):
+            faults.append(fault)
+        elif (fault := unwritable(path)) and path.parent not in folders:
+            faults.append(fault)
+            folders |= set() if path.exists() else {path.parent}
     if faults:
         raise InputError("\n".join(faults))
 
@@ -181,7 +189,8 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _fault(path: Path) -> str | None:
+def _strange(path: Path) -> str | None:
+    """Why it has no format that is written here, or None."""
     suffix = path.suffix.lower()
     if suffix not in (*WRITERS, PARQUET):
         known = ", ".join((*WRITERS, PARQUET))
@@ -190,7 +199,16 @@ def _fault(path: Path) -> str | None:
         )
     if suffix == PARQUET and not parquet.available():
         return f"{path}: {parquet.MISSING}"
-    return unwritable(path)
+    return None
+
+
+def _takes_none(folder: Path) -> str | None:
+    """Why a folder takes no new file, whatever its permissions say, or None."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def unwritable(path: Path) -> str | None:
@@ -204,4 +222,6 @@ def unwritable(path: Path) -> str | None:
         return f"{path}: {folder} is no folder"
     if not os.access(path if path.exists() else folder, os.W_OK):
         return f"{path}: cannot be written (no permission)"
+    if not path.exists() and (reason := _takes_none(folder)):
+        return f"{path}: nothing can be written in {folder} ({reason})"
     return None

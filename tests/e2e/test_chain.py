@@ -275,7 +275,7 @@ def test_a_pinned_host_that_is_down_is_waited_for(room: Room) -> None:
         (("--generate", "small"), "name both models"),
         (
             ("--stages", "bad.toml"),
-            "bad.toml: stage 2, host: Input should be a valid string; stage 2, colour",
+            "bad.toml: stage 2, host: expected a text, got 3; stage 2: unknown key 'colour'",
         ),
         (("--stages", "none.toml"), "none.toml: cannot be read"),
     ],

@@ -10,7 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from worker_agent.config import Id
 from worker_agent.errors import ConfigError
 from worker_agent.simulator.answer import dice_for
-from worker_agent.simulator.profile import Profile, Rate, Spread, check_profile, make_profile, read_profile
+from worker_agent.simulator.profile import (
+    Profile,
+    Rate,
+    Spread,
+    check_profile,
+    make_profile,
+    read_profile,
+    tell,
+)
 
 MOST = 64  # machines; each is a process
 SEED = 1  # where nobody says
@@ -40,6 +48,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     host: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    seed: int | None = None
     time_scale: Rate = 1.0
 
 
@@ -50,7 +59,7 @@ def load_machines(
     None from the file's own, `otherwise` where it has none. Raises ConfigError with every fault, each with
     the file, the host and the key."""
     path, written = read_profile(name_or_path)
-    own = written.pop("seed", None)
+    own = written.pop("seed", None)  # of one machine, too
     if own is not None and type(own) is not int:
         raise ConfigError(f"simulator profile {path}: seed: {own!r} is not a whole number")
     seed = next(one for one in (seed, own, otherwise) if one is not None)
@@ -65,7 +74,7 @@ def _checked(path: Path, written: dict[str, Any], seed: int) -> tuple[Simulated,
     try:
         file = _File.model_validate(written)
     except ValidationError as error:
-        raise ConfigError(f"simulator profile {path}: " + "; ".join(_told(error))) from None
+        raise ConfigError(f"simulator profile {path}: " + "; ".join(_told(error, _File))) from None
     machines = [
         machine
         for number, row in enumerate(file.host, 1)
@@ -92,7 +101,7 @@ def _machines(
         row = _Row.model_validate(written)
         base = _base(row.profile, path)
     except (ValidationError, ConfigError) as error:
-        said = _told(error) if isinstance(error, ValidationError) else [f"profile: {error}"]
+        said = _told(error, _Row) if isinstance(error, ValidationError) else [f"profile: {error}"]
         faults += [f"{place}: {one}" for one in said]
         return []
     values = base | {"name": row.id} | (row.model_extra or {})
@@ -119,5 +128,5 @@ def _base(name: str | None, path: Path) -> dict[str, Any]:
     return {key: value for key, value in written.items() if key != "seed"}  # the fleet's counts
 
 
-def _told(error: ValidationError) -> list[str]:
-    return [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+def _told(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    return [tell(one, list(model.model_fields)) for one in error.errors()]

@@ -4,14 +4,16 @@ Built-in profiles lie beside this file, so that an installed llmq finds them wit
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from worker_agent.errors import ConfigError
 from worker_agent.shipped import files, find
+from worker_agent.wording import told
 
 BUILT_IN = Path(__file__).with_name("profiles")
 Seconds = Annotated[float, Field(ge=0)]
@@ -90,6 +92,8 @@ def read_profile(name_or_path: str) -> tuple[Path, dict[str, Any]]:
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if name_or_path.endswith(".toml"):
+            raise ConfigError(f"simulator profile {path}: no such file") from None
         known, fleets = ", ".join(profile_names()), ", ".join({one.stem: None for one in files("profiles")})
         raise ConfigError(
             f"no simulator profile {name_or_path!r}; built in: {known}; in configs/profiles: {fleets}"
@@ -111,9 +115,16 @@ def check_profile(written: dict[str, Any]) -> tuple[Profile | None, list[str]]:
     try:
         profile = TypeAdapter(Profile).validate_python(written)
     except ValidationError as error:
-        return None, [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        known = [one.name for one in fields(Profile)]
+        return None, [tell(one, known) for one in error.errors()]
     faults = _contradictions(profile)
     return (None if faults else profile), faults
+
+
+def tell(fault: ErrorDetails, known: list[str]) -> str:
+    """Its key first, unless the finding names it."""
+    said = told(fault, known)
+    return said if said.startswith("unknown key") else f"{'.'.join(map(str, fault['loc']))}: {said}"
 
 
 def profile_names() -> list[str]:

@@ -93,7 +93,7 @@ def test_all_faults_are_told_at_once_with_their_place(tmp_path):
         (host(slots="true"), "slots: "),
         (host(api_key_env='"NOT_SET"'), "environment variable NOT_SET is not set"),
         (host(api_key='"a"', api_key_env='"KEY"'), "either api_key or api_key_env"),
-        (host() + host(), "two hosts have one id: a and a (a)"),
+        (host() + host(), "two hosts have one id: a, at http://10.0.0.1:11434 and"),
         (host() + host(id='"b"', url='"HTTP://10.0.0.1:11434/v1/"'), "two hosts have one url: a and b"),
         ("[host]\nid = 'a'\n", "at least one [[host]]"),
         ("[[hosts]]\n", "unknown key 'hosts'; did you mean 'host'?"),

@@ -26,7 +26,7 @@ def test_the_suites_that_come_with_llmq_can_be_read() -> None:
     [
         ("concurrency = [1]", r"say what is asked: \[\[prompt\]\] tables, or lengths"),
         ('lengths = [100]\nprompt = [{ name = "a", template = "b" }]', "and not both"),
-        ("lengths = [10]", "lengths 1: Input should be greater than or equal to 50"),
+        ("lengths = [10]", "lengths 1: expected at least 50, got 10"),
         ('lengths = [100]\n[names.m]\nolama = "m:1b"', "no engine is called olama; there is .*ollama"),
     ],
 )
@@ -53,3 +53,47 @@ def test_a_model_has_the_name_of_each_engine(tmp_path: Path) -> None:
         [("m", "m:latest")],
         [],
     ]
+
+
+ASKS = '[[prompt]]\nname = "x"\ntemplate = "Why?"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "say what is asked: [[prompt]] tables, or lengths"),
+        ("models = [", "not TOML: "),
+        ('modles = ["a"]\n' + ASKS, "unknown key 'modles'; did you mean 'models'?"),
+        ('[[prompt]]\nnmae = "x"\ntemplate = "Why?"\n', "prompt 1: unknown key 'nmae'; did you mean 'name'?"),
+        ('models = "a"\n' + ASKS, "models: expected a list, got 'a'"),
+        ('requests = "many"\n' + ASKS, "requests: expected a whole number, got 'many'"),
+        ("requests = 1.5\n" + ASKS, "requests: expected a whole number, got 1.5"),
+        ("concurrency = [4, 0]\n" + ASKS, "concurrency 2: expected at least 1, got 0"),
+        ("warmup = -1\n" + ASKS, "warmup: expected at least 0, got -1"),
+        ('results = "exolab"\n' + ASKS, "results: expected 'exo-lab', got 'exolab'; did you mean 'exo-lab'?"),
+        ("prompt = 3\n", "prompt: expected a list, got 3"),
+        ("prompt = [3]\n", "prompt 1: expected a table of keys, got 3"),
+    ],
+)
+def test_a_mistake_is_told_with_file_and_key(tmp_path: Path, text: str, told: str) -> None:
+    """In words of the file, with a near name where one is meant."""
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        read_bench_suite(str(path))
+    assert str(error.value).startswith(f"{path}: ")
+    assert told in str(error.value)
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    """Nobody has to correct a file one line at a time."""
+    path = tmp_path / "mine.toml"
+    path.write_text("modles = []\nrequests = 0\n" + ASKS)
+    with pytest.raises(InputError, match=r"requests: .*; unknown key 'modles'"):
+        read_bench_suite(str(path))
+
+
+def test_a_name_that_there_is_not_is_met_with_those_there_are() -> None:
+    """A typo in the name of a suite."""
+    with pytest.raises(InputError, match="no suite 'exo-lb'; there is exo-lab, "):
+        read_bench_suite("exo-lb")

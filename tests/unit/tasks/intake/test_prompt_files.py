@@ -55,10 +55,16 @@ def test_unknown_preset_names_those_there_are() -> None:
     ("text", "place"),
     [
         ("[[prompt]\n", r"bad\.toml: not TOML: .*line 1"),
-        ("description = 'x'\n", r"bad\.toml: prompt: Field required"),
-        (MINE + "[[prompt]]\nname = 'two'\n", r"bad\.toml: prompt 2, template: Field required"),
-        (MINE + "[[prompt]]\nname = 'two'\ntemplate = ' '\n", r"bad\.toml: prompt 2, template: .*at least 1"),
-        (MINE + "temperature = 1\n", r"bad\.toml: prompt 1, temperature: Extra inputs"),
+        ("description = 'x'\n", r"bad\.toml: prompt: missing"),
+        (MINE + "[[prompt]]\nname = 'two'\n", r"bad\.toml: prompt 2, template: missing"),
+        (
+            MINE + "[[prompt]]\nname = 'two'\ntemplate = ' '\n",
+            r"bad\.toml: prompt 2, template: expected a text, got ' '",
+        ),
+        (
+            MINE + "temperature = 1\n",
+            r"bad\.toml: prompt 1: unknown key 'temperature'; did you mean 'template'\?",
+        ),
     ],
 )
 def test_mistakes_are_located(tmp_path: Path, text: str, place: str) -> None:

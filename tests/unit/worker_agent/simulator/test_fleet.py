@@ -125,7 +125,7 @@ def test_a_share_of_the_requests_fails_the_same_ones_each_time() -> None:
     ("text", "told"),
     [
         (HOST.format(id="a") + "slots = 0\n", r"room\.toml.*\n  host 1 \(a\): slots: "),
-        (HOST.format(id="a") + "sped = 1\n", r"host 1 \(a\): sped: "),
+        (HOST.format(id="a") + "sped = 1\n", r"host 1 \(a\): unknown key 'sped'; did you mean 'speed'\?"),
         (HOST.format(id="a") + "ttft_spread = 9\n", r"host 1 \(a\): ttft_spread: "),
         (HOST.format(id="a b"), r"host 1: id: "),
         (HOST.format(id="a") + HOST.format(id="a"), "two machines are called a"),
@@ -135,7 +135,10 @@ def test_a_share_of_the_requests_fails_the_same_ones_each_time() -> None:
             f"80 machines; {MOST} is the most",
         ),
         (HOST.format(id="a") + 'profile = "laptob"\n', "host 1: profile: .*laptob.*laptop"),
-        ("fast = true\n" + HOST.format(id="a"), r"room\.toml: fast: "),
+        (
+            "fast = true\n" + HOST.format(id="a"),
+            r"room\.toml: unknown key 'fast' \(known: host, seed, time_scale\)",
+        ),
         ("host = []\n", r"room\.toml: host: "),
     ],
 )
