@@ -56,7 +56,8 @@ def told(fault: ErrorDetails, known: Sequence[str]) -> str:
 def keys_at(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
     """The keys that a table may have; `place` is the way to it, as in `("prompt", 1)`."""
     for part in place:
-        if isinstance(part, str) and (inner := _model_in(model.model_fields[part].annotation)):
+        found = model.model_fields.get(str(part))
+        if found and (inner := _model_in(found.annotation)):
             model = inner
     return list(model.model_fields)
 

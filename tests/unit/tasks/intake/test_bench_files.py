@@ -71,6 +71,8 @@ ASKS = '[[prompt]]\nname = "x"\ntemplate = "Why?"\n'
         ("concurrency = [4, 0]\n" + ASKS, "concurrency 2: expected at least 1, got 0"),
         ("warmup = -1\n" + ASKS, "warmup: expected at least 0, got -1"),
         ('results = "exolab"\n' + ASKS, "results: expected 'exo-lab', got 'exolab'; did you mean 'exo-lab'?"),
+        ("names = 3\n" + ASKS, "names: expected a table of keys, got 3"),
+        ("[names.m]\nollama = 3\n" + ASKS, "names, m, ollama: expected a text, got 3"),
         ("prompt = 3\n", "prompt: expected a list, got 3"),
         ("prompt = [3]\n", "prompt 1: expected a table of keys, got 3"),
     ],
@@ -95,5 +97,5 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
 
 def test_a_name_that_there_is_not_is_met_with_those_there_are() -> None:
     """A typo in the name of a suite."""
-    with pytest.raises(InputError, match="no suite 'exo-lb'; there is exo-lab, "):
+    with pytest.raises(InputError, match=r"no suite 'exo-lb'\. Did you mean 'exo-lab'\? There is .*lengths"):
         read_bench_suite("exo-lb")
