@@ -4,14 +4,13 @@ import csv
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.columns import number, table
 from cli.screen import echo
-from tasks.report.wording import some
 
 if TYPE_CHECKING:
     from tasks.bench.submission import Submission
@@ -23,7 +22,20 @@ if TYPE_CHECKING:
     from tasks.session import Session
     from tasks.work import Bundle
 
-HEAD = ("host", "model", "load", "n", "ok", "TTFT ms", "ITL ms", "tok/s", "tok/s in all", "1/s", "good 1/s")
+HEAD = (
+    "host",
+    "model",
+    "load",
+    "n",
+    "ok",
+    "failed",
+    "TTFT ms",
+    "ITL ms",
+    "tok/s",
+    "tok/s in all",
+    "1/s",
+    "good 1/s",
+)
 ROWS, SUMMARY, RANKING, CELLS, EXO_LAB = (
     ("requests.csv", "requests.jsonl", "run.json"),
     "summary.csv",
@@ -235,29 +247,20 @@ def _write_cells(cells: "list[CellRow]", out: Any) -> None:
 
 
 def _print_cells(cells: "list[CellRow]", wanted: Wanted) -> None:
+    from tasks.report.cells import told_once
+
     if not cells:
         return
-    for line in table([(*HEAD, "failed"), *(_line(cell) for cell in cells)], left=3):
+    for line in table([HEAD, *(_line(cell) for cell in cells)], left=3):
         echo(line)
-    for note in (*_cell_notes(cells), *_down(wanted)):
+    for note in (*told_once(cells), *_down(wanted)):
         echo(f"  - {note}")
-
-
-def _cell_notes(cells: "list[CellRow]") -> Iterator[str]:
-    """What is said of several cells is said once."""
-    of: dict[str, list[str]] = {}
-    for cell in cells:
-        for note in cell.notes:
-            of.setdefault(note, []).append(f"{cell.host} · {cell.model} · {cell.load}")
-    for note, places in of.items():
-        who = "all cells" if len(places) == len(cells) > 1 else some(places)
-        yield f"{who}: {note}"
 
 
 def _line(cell: "CellRow") -> tuple[str, ...]:
     figures = (cell.ttft_ms, cell.itl_ms, cell.output_tps, cell.system_output_tps, cell.rps, cell.goodput_rps)
     failed = f"{100 * cell.error_rate:.1f} %" if cell.error_rate else ""
-    return cell.host, cell.model, cell.load, str(cell.n), str(cell.ok), *map(number, figures), failed
+    return cell.host, cell.model, cell.load, str(cell.n), str(cell.ok), failed, *map(number, figures)
 
 
 def _down(wanted: Wanted) -> list[str]:

@@ -2,6 +2,7 @@
 The notes are the point: whatever is wrong with a cell is said beside it, never averaged away."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,7 +19,7 @@ from tasks.report.rank import clock_note, counted
 from tasks.report.rate import rate_of
 from tasks.report.rows import of_report
 from tasks.report.sample import Request, gather, wrong_by_s
-from tasks.report.wording import several
+from tasks.report.wording import several, some
 from tasks.work import Bundle
 
 FEW = 10  # below, no rank
@@ -69,14 +70,22 @@ def cell_rows(
     ]
 
 
-def unfinished(report: Report, slots: Mapping[str, int]) -> Iterator[str]:
-    """Of a benchmark that goes on or was interrupted: the cells that have no figures yet, in words."""
-    if not report.manifest.bench or report.status.ended:
-        return
-    interrupted = noted(report.runs.ledger, report.manifest.run_id)
-    for cell in cell_rows(report, {}, interrupted, slots):
-        if not cell.n and cell.done < 1.0:
-            yield f"{cell.host} · {cell.model} · {cell.load}: {'; '.join(cell.notes)}"
+def beside_cells(report: Report, slots: Mapping[str, int]) -> Iterator[str]:
+    """Of a benchmark: what is said of its cells, those included that have no figures yet."""
+    if report.manifest.bench:
+        interrupted = noted(report.runs.ledger, report.manifest.run_id)
+        yield from told_once(cell_rows(report, {}, interrupted, slots))
+
+
+def told_once(cells: Sequence[CellRow]) -> Iterator[str]:
+    """The notes of all cells; what is said of several cells is said once."""
+    of: dict[str, list[str]] = {}
+    for cell in cells:
+        for note in cell.notes:
+            of.setdefault(note, []).append(f"{cell.host} · {cell.model} · {cell.load}")
+    for note, places in of.items():
+        who = "all cells" if len(places) == len(cells) > 1 else some(places)
+        yield f"{who}: {note}"
 
 
 def knees(cells: Sequence[CellRow]) -> list[tuple[str, int | None]]:
@@ -157,15 +166,20 @@ def _notes(
         yield f"not measured: {unasked[0]['error']['message']}"
         return
     yield from _length(load.length, requests)
-    yield from _failures(measured)
-    if measured and (before := [row for row in ended if row["phase"] != "measure" and not row["success"]]):
-        yield f"{len(before)} of its warm-up failed"
+    failed = _failed(measured)
+    if failed:
+        yield f"{sum(_kinds(measured).values())} of {len(measured)} failed: {failed}"
+    before = [row for row in ended if row["phase"] != "measure" and not row["success"]]
+    if measured and before and _failed(before) != failed:
+        yield f"{len(before)} of its warm-up failed: {_failed(before)}"
     if 0 < len(requests) < FEW:
         yield f"{len(requests)} answers, too few for a rank"
     elif 0 < len(requests) < LEAST_REQUESTS:
         yield f"{len(requests)} answers: a difference of 10 % may well be missed"
     if empty := sum(row.get("completion_tokens") == 0 for row in measured if row["success"]):
         yield f"{empty} answers without a token, set aside"
+    if uncounted := sum(math.isnan(one.tokens) or not one.counted for one in requests):
+        yield f"{uncounted} answers whose tokens the engine does not count: no speed is made of them"
     if cut := sum(bool(row.get("cut")) for row in measured):
         yield f"{cut} cut at --max-tokens"
     have = slots.get(bundle.host or "", 0)
@@ -205,17 +219,19 @@ def _length(wanted: int | None, requests: Sequence[Request]) -> Iterator[str]:
         yield f"its prompts have {counted:.0f} tokens"
 
 
-def _failures(measured: Sequence[dict[str, Any]]) -> Iterator[str]:
-    kinds: dict[str, int] = {}
-    messages: dict[str, str] = {}
-    for row in measured:
-        if error := row.get("error"):
-            kinds[error["type"]] = kinds.get(error["type"], 0) + 1
-            messages.setdefault(error["type"], error["message"])
-    if kinds:
-        worst = max(kinds, key=lambda kind: kinds[kind])
-        said = f"{sum(kinds.values())} of {len(measured)} failed: {counted(kinds)}"
-        yield f"{said} ({messages[worst][:120]})"
+def _kinds(rows: Sequence[dict[str, Any]]) -> Counter[str]:
+    return Counter(row["error"]["type"] for row in rows if row.get("error"))
+
+
+def _failed(rows: Sequence[dict[str, Any]]) -> str:
+    """`3 timeout (silent for 60 s)`: how often what, and the message of the most frequent; else nothing."""
+    kinds = _kinds(rows)
+    if not kinds:
+        return ""
+    ((worst, _),) = kinds.most_common(1)
+    errors = (row["error"] for row in rows if row.get("error"))
+    message = next(error["message"] for error in errors if error["type"] == worst)
+    return f"{counted(kinds)} ({message[:120]})"
 
 
 def _schedule(

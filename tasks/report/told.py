@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.report.account import Account
-from tasks.report.cells import unfinished
+from tasks.report.cells import beside_cells
 from tasks.report.lanes import Timeline, timeline
 from tasks.report.metric import METRICS
 from tasks.report.pairs import Pairs, pairs
@@ -64,7 +64,7 @@ def tell(source: Source, about: Mapping[str, Any] | None = None) -> Told:
     metrics += [resolve("memory", gathered.samples), *(METRICS[name] for name in RARE)]
     made = [ranking for metric in metrics for ranking in rankings(gathered.samples, metric)]
     notes = list(remarks(gathered, open_runs=[] if source.ended else [source.run]))
-    notes += unfinished(source.report, slots) if source.report else ()
+    notes += beside_cells(source.report, slots) if source.report else ()
     notes += source.notes
     return Told(
         source.run,
