@@ -170,7 +170,8 @@ def _notes(
     if failed:
         yield f"{sum(_kinds(measured).values())} of {len(measured)} failed: {failed}"
     before = [row for row in ended if row["phase"] != "measure" and not row["success"]]
-    if measured and before and _failed(before) != failed:
+    all_alike = not requests and _kinds(before).keys() == _kinds(measured).keys()
+    if measured and before and not all_alike:
         yield f"{len(before)} of its warm-up failed: {_failed(before)}"
     if 0 < len(requests) < FEW:
         yield f"{len(requests)} answers, too few for a rank"
