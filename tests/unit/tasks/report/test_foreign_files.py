@@ -26,7 +26,7 @@ from tasks.report.sample import gather
 from tasks.report.table import to_object
 from tasks.report.told import tell
 from tasks.report.write import write_csv, write_jsonl, write_requests_csv, write_requests_jsonl
-from tasks.work import Failure, Result
+from tasks.result import Failure, Result
 
 CASES = 30  # of each kind of file
 LIMITS = {"ttft_ms": 200.0}
