@@ -58,8 +58,9 @@ def rank(
     as_json: bool,
     outputs: tuple[Path, ...],
 ) -> None:
-    """Rank hosts and models by what RUNs measured (default: the latest). Those whose 95 % intervals overlap
-    share a rank. RUN may also be a file of results or requests, or a folder of them (`bench/`).
+    """Rank hosts and models by what RUNs measured (default: the latest). A rank is 1 + how many are better
+    beyond doubt (their 95 % interval lies wholly on the better side); who share one are marked `1=`. RUN may
+    also be a file of results or requests, or a folder of them (`bench/`).
 
     \b
     llmq rank
@@ -203,11 +204,12 @@ def _why_nothing(gathered: Any) -> str:
 
 
 def print_rankings(shown: "Sequence[Ranking]", notes: Iterable[str]) -> None:
+    from tasks.report.findings import titled
     from tasks.report.rank import without_rank
 
     for ranking in shown:
         metric = ranking.metric
-        said = ", ".join(part for part in (metric.title, ranking.apart, ranking.terms) if part)
+        said = titled(metric, ranking.apart, ranking.terms)
         echo(f"{said} ({metric.unit}, {metric.direction} is better)")
         shared = Counter(entry.rank for entry in ranking.entries)
         value = "rate" if metric.per_second else "median"

@@ -8,7 +8,7 @@ from typing import Any
 from tasks.errors import InputError
 from tasks.report.collect import Report
 from tasks.report.history import Filter, History, history
-from tasks.report.metric import METRICS
+from tasks.report.metric import MEMORY, METRICS
 from tasks.report.rank import Entry, Ranking, in_order, summary_rows
 from tasks.report.rows import Source, source_of
 from tasks.report.sample import FIRST, Cell, gather
@@ -56,8 +56,9 @@ def since(text: str, now: datetime | None = None) -> str:
 def rankings_of_runs(kept: History, metric_name: str, wanted: Filter) -> list[Ranking]:
     """The cells of many runs, each run one value (its median, or rate): Student's t between runs."""
     metric = METRICS[metric_name]
-    figures = [row for row in kept.figures(wanted, [metric.name]) if row["n"] >= LEAST_N]
-    groups: dict[tuple[bool, str, tuple[float, ...]], list[dict[str, Any]]] = {}
+    least = 1 if metric.name in MEMORY else LEAST_N  # of a benchmark's cell one reading is all there is
+    figures = [row for row in kept.figures(wanted, [metric.name]) if row["n"] >= least]
+    groups: dict[tuple[bool, str, tuple[Any, ...]], list[dict[str, Any]]] = {}
     for row in figures:
         apart = str(row["apart"])
         groups.setdefault((apart != FIRST, apart, _cell(row).weight), []).append(row)
@@ -79,7 +80,7 @@ def rankings_of_runs(kept: History, metric_name: str, wanted: Filter) -> list[Ra
 
 def _cell(row: Mapping[str, Any]) -> Cell:
     place = row["host"], row["model"], row["concurrency"], row["pair_id"], bool(row["simulated"])
-    return Cell(*place, length=row["target_prompt_tokens"])
+    return Cell(*place, length=row["target_prompt_tokens"], stage=row["stage"])
 
 
 def _entries(figures: Sequence[dict[str, Any]]) -> Iterable[Entry]:

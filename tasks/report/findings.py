@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tasks.report.metric import Metric
 from tasks.report.rank import Entry, Ranking
 from tasks.report.sample import CACHED, FIRST
-from tasks.report.wording import number, several
+from tasks.report.wording import number
 
 NAMED = 3
 APART = {FIRST: "prompt read anew", CACHED: "prompt from the cache"}
@@ -38,11 +38,11 @@ def finding(ranking: Ranking, name_of: Callable[[Entry], str]) -> Finding | None
         return Finding(about, (), said)
     names = tuple(name_of(entry) for entry in best[:NAMED])
     if len(best) == 1:
-        said = f" ({number(best[0].value)} {ranking.metric.unit})"
+        said = f" ({number(best[0].value)} {ranking.metric.unit}) is first of {len(ranked)}"
     else:
-        said = (f" and {len(best) - NAMED} more" if len(best) > NAMED else "") + " cannot be told apart"
-    others = len(ranked) - len(best)
-    return Finding(about, names, f"{said}, ahead of {several(others, 'other')}")
+        more = f" and {len(best) - NAMED} more" if len(best) > NAMED else ""
+        said = f"{more} share the first place of {len(ranked)}"
+    return Finding(about, names, said)
 
 
 def titled(metric: Metric, apart: str | None, terms: str) -> str:

@@ -82,6 +82,7 @@ FIGURE = Table(
     Column("error_rate", Float),
     Column("cut", Integer),
     Column("target_prompt_tokens", Integer),
+    Column("stage", Text),
 )
 
 
@@ -90,12 +91,22 @@ def _first(on: Connection) -> None:
 
 
 def _lengths(on: Connection) -> None:
-    """Prompts of a set length; a history that is made now has the column."""
-    if "target_prompt_tokens" not in {column["name"] for column in inspect(on).get_columns(FIGURE.name)}:
-        on.execute(text(f"ALTER TABLE {FIGURE.name} ADD COLUMN target_prompt_tokens INTEGER"))
+    """Prompts of a set length."""
+    _add(on, "target_prompt_tokens", "INTEGER")
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _lengths)
+def _stages(on: Connection) -> None:
+    """Answers of a chain's stages apart."""
+    _add(on, "stage", "TEXT")
+
+
+def _add(on: Connection, column: str, kind: str) -> None:
+    """A history that is made now has it already."""
+    if column not in {one["name"] for one in inspect(on).get_columns(FIGURE.name)}:
+        on.execute(text(f"ALTER TABLE {FIGURE.name} ADD COLUMN {column} {kind}"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _lengths, _stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +279,7 @@ def _name(url: str) -> str:
 
 def _figure(run_id: str, figure: Mapping[str, Any]) -> dict[str, Any]:
     cell = [figure["host"], figure["model"], figure["concurrency"], figure["pair_id"], figure["simulated"]]
-    cell += [length] if (length := figure.get("target_prompt_tokens")) else []
+    cell += [own for name in ("target_prompt_tokens", "stage") if (own := figure.get(name))]
     row = {column.name: _fits(column, figure.get(column.name)) for column in FIGURE.columns}
     return row | {
         "run_id": _fits(FIGURE.c.run_id, run_id),

@@ -10,7 +10,7 @@ from typing import Any
 from tasks.errors import InputError
 from tasks.report.alike import ALIKE, Fair, clear, papers
 from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
-from tasks.report.rate import Limits, around, rate_of
+from tasks.report.rate import Limits, Rate, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
 from tasks.report.wording import several, some, span
@@ -77,7 +77,7 @@ def rankings(samples: Sequence[Sample], metric: Metric, limits: Limits | None = 
 
 def by_terms(samples: Iterable[Sample]) -> list[list[Sample]]:
     """Those that were asked under like terms together, the lightest first."""
-    found: dict[tuple[float, ...], list[Sample]] = {}
+    found: dict[tuple[Any, ...], list[Sample]] = {}
     for sample in samples:
         found.setdefault(sample.cell.weight, []).append(sample)
     return [found[terms] for terms in sorted(found)]
@@ -101,9 +101,11 @@ def summary_row(metric: Metric, apart: str | None, entry: Entry) -> dict[str, An
     return {
         "host": cell.host,
         "model": cell.model,
+        "load_mode": cell.load_mode,
         "concurrency": cell.concurrency,
         "target_rps": cell.rate_rps,
         "target_prompt_tokens": cell.length,
+        "stage": cell.stage,
         "pair_id": cell.pair,
         "simulated": cell.simulated,
         "metric": metric.name,
@@ -165,8 +167,9 @@ def remarks(gathered: Gathered, *, open_runs: Iterable[str] = ()) -> list[str]:
     aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
     if aside:
         said.append(f"set aside, no measurements: {counted(aside)}")
-    if cut := [f"{sample.cell.name} {sample.cut}" for sample in gathered.samples if sample.cut]:
-        said.append(f"cut at --max-tokens, and counted as they are: {', '.join(cut)}")
+    if cut := sum(sample.cut for sample in gathered.samples):
+        names = some([sample.cell.name for sample in gathered.samples if sample.cut])
+        said.append(f"{several(cut, 'answer')} cut at --max-tokens, counted as they are: {names}")
     return said
 
 
@@ -246,10 +249,13 @@ def _entry(
     """Papers that differ between entries are part of chance, hence `groups`; the same for all are not."""
     summary = None
     if metric.per_second:
-        rate = rate_of(requests, metric, limits)
+        apart = _one_after_the_other(sample.cell, requests)
+        rate = Rate(len(requests)) if apart else rate_of(requests, metric, limits)
         n, value, interval = rate.n, rate.value, around(rate)
     else:
         usable = usable_of(requests, metric)
+        if metric.name in MEMORY and sample.cell.load_mode:  # one reading, which each row repeats
+            usable = list({(r.run, r.place): r for r in usable}.values())
         groups = None if same else papers(usable)
         summary = summarize([r.value(metric.name) for r in usable], groups) if usable else None
         n, value = len(usable), summary.p50 if summary else None
@@ -271,6 +277,11 @@ def _entry(
     )
 
 
+def _one_after_the_other(cell: Cell, requests: Iterable[Request]) -> bool:
+    """Whether the time between them is that of other cells."""
+    return bool(cell.load_mode) and len({r.place for r in requests}) > 1
+
+
 def usable_of(requests: Iterable[Request], metric: Metric) -> list[Request]:
     known = (r for r in requests if not math.isnan(r.value(metric.name)))
     return [r for r in known if r.counted or not metric.counted]
@@ -286,6 +297,10 @@ def _no_rank(
         return "its tokens are not counted, at most estimated"
     if n == 0:
         return "the figure is not known"
+    if metric.per_second and _one_after_the_other(sample.cell, requests):
+        return "its cells were measured one after the other: they have no rate together"
+    if metric.name in MEMORY and sample.cell.load_mode and n < LEAST_N:
+        return "a cell's memory is one reading, which has no interval"
     if n < LEAST_N:
         return f"{n} of the {LEAST_N} answers that a rank needs"
     if interval is None:
@@ -300,8 +315,8 @@ def _notes(
     several = [entry for entry in entries if entry.n]
     if metric.apart == "prompt":
         yield {
-            FIRST: "prompts that had to be read: the first of each paper on its host",
-            CACHED: "prompts whose paper the engine had read before: not comparable with first ones",
+            FIRST: "prompts that had to be read, of a paper the first on its host",
+            CACHED: "prompts whose paper the engine had read before: not comparable with those read anew",
         }[group or FIRST]
     elif metric.apart and group:
         yield f"as measured by {group}"
@@ -315,7 +330,7 @@ def _notes(
 
 def _what_was_asked(entries: Sequence[Entry], metric: Metric, *, same: bool) -> str:
     if same:
-        return f"all answered the same {several(len(entries[0].questions), 'question')} (paper x prompt)"
+        return f"all answered the same {several(len(entries[0].questions), 'question')}"
     shared = frozenset.intersection(*(entry.questions for entry in entries))
     every = frozenset.union(*(entry.questions for entry in entries))
     lengths = [entry.prompt_tokens for entry in entries if entry.prompt_tokens]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tasks.report.metric import Metric
 from tasks.report.sample import Request
-from tasks.report.stats import Interval, of_mean
+from tasks.report.stats import LEAST_N, Interval, of_mean
 
 BLOCKS = 10  # that a run is cut into, for the interval of a rate
 
@@ -45,8 +45,8 @@ def rate_of(requests: Sequence[Request], metric: Metric, limits: Limits) -> Rate
 
 
 def around(rate: Rate) -> Interval | None:
-    """By batch means: Student's t over the blocks, around the rate of the whole."""
-    t = of_mean(rate.blocks, "rate, batch means, t")
+    """By batch means: Student's t over the blocks, around the rate of the whole; none of too few answers."""
+    t = of_mean(rate.blocks, "rate, batch means, t") if rate.n >= LEAST_N else None
     if t is None or rate.value is None:
         return None
     half = (t.high - t.low) / 2

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from tasks.bench.cell import length_words
+from tasks.bench.cell import CLOSED, CONSTANT, POISSON, length_words
+from tasks.intake.stages import FIRST as FIRST_STAGE
 from tasks.report.metric import VALUES
 
 Row = Mapping[str, Any]
@@ -35,6 +36,8 @@ class Cell:
     rate_rps: float | None = None  # at which a benchmark sent requests
     length: int | None = None  # tokens, where a benchmark's prompts are of a set length
     engine: str | None = None  # where engines are ranked instead of hosts
+    stage: str | None = None  # of a chain, where the answers are of several
+    poisson: bool = False  # how requests came at a rate
 
     @property
     def name(self) -> str:
@@ -44,20 +47,29 @@ class Cell:
     @property
     def who(self) -> str:
         """The name without the terms: `mac-1 · sim-8b`."""
-        return replace(self, concurrency=None, rate_rps=None, length=None).name
+        return replace(self, concurrency=None, rate_rps=None, length=None, stage=None).name
 
     @property
     def terms(self) -> str:
-        """How a benchmark asked, `1000 tokens · 4 at a time`; nothing elsewhere. Only like terms are ranked
-        together."""
+        """In which stage of a chain, and how a benchmark asked: `1000 tokens · 4 at a time`; else nothing.
+        Only like terms are ranked together."""
         length = length_words(self.length) if self.length else ""
         load = f"{self.concurrency} at a time" if self.concurrency else ""
-        return _joined(length, load, f"{self.rate_rps:g} a second" if self.rate_rps else "")
+        rate = f"{self.rate_rps:g} a second{' (poisson)' if self.poisson else ''}" if self.rate_rps else ""
+        return _joined(self.stage, length, load, rate)
 
     @property
-    def weight(self) -> tuple[float, ...]:
+    def weight(self) -> tuple[str, int, float, bool, int]:
         """By which terms are put in order, the shortest prompts and the lightest load first."""
-        return self.length or 0, self.rate_rps or 0, self.concurrency or 0
+        stage = "" if self.stage in (None, FIRST_STAGE) else str(self.stage)
+        return stage, self.length or 0, self.rate_rps or 0.0, self.poisson, self.concurrency or 0
+
+    @property
+    def load_mode(self) -> str | None:
+        """How a benchmark's requests came; None elsewhere."""
+        if self.rate_rps:
+            return POISSON if self.poisson else CONSTANT
+        return CLOSED if self.concurrency else None
 
     @property
     def _place(self) -> str | None:
@@ -155,8 +167,10 @@ def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
         if row["success"]:
             _take_answer(run, row, found, per)
     samples = _with_strays(found)
+    one_stage = len({sample.cell.stage for sample in samples if sample.requests}) <= 1
     for sample in samples:
         _tell_prompts_apart(sample.requests)
+        sample.cell = replace(sample.cell, stage=None) if one_stage else sample.cell
     return Gathered(samples, nowhere, still_open, answered, unpaired, clocks)
 
 
@@ -176,7 +190,17 @@ def merge(samples: Sequence[Sample], cell: Cell) -> Sample:
 def _cell(row: Row, per: str | None, host: str | None) -> Cell:
     rate_rps, length = row.get("target_rps"), row.get("target_prompt_tokens")
     length = length if isinstance(length, int) else None
-    cell = Cell(host, _model(row), row.get("concurrency"), None, bool(row.get("simulated")), rate_rps, length)
+    cell = Cell(
+        host,
+        _model(row),
+        row.get("concurrency"),
+        None,
+        bool(row.get("simulated")),
+        rate_rps,
+        length,
+        stage=row.get("stage") or FIRST_STAGE,
+        poisson=row.get("load_mode") == POISSON,
+    )
     if per == "host":
         return replace(cell, model=None)
     if per == "model":

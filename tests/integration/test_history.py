@@ -142,7 +142,7 @@ def test_a_file_of_a_newer_llmq_is_left_alone(url: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "history.sqlite") as file:
         file.execute("UPDATE llmq_version SET version = 99")
     before = (tmp_path / "history.sqlite").read_bytes()
-    with pytest.raises(InputError, match=r"written by a newer llmq \(schema 99, this one knows 2\)"):
+    with pytest.raises(InputError, match=r"written by a newer llmq \(schema 99, this one knows 3\)"):
         History(url)
     assert (tmp_path / "history.sqlite").read_bytes() == before
 

@@ -20,13 +20,13 @@ def found(**ms_of: float) -> str | None:
     return said.line if said else None
 
 
-def test_who_comes_first_and_ahead_of_how_many() -> None:
-    """One; several that cannot be told apart; a crowd of them."""
+def test_who_comes_first_and_of_how_many() -> None:
+    """One; several, each of whom need not be better than each of the others; a crowd."""
     about = "time to first token, prompt read anew: "
-    assert found(a=100, b=200) == f"{about}a (101.5 ms), ahead of 1 other"
-    assert found(a=100, b=100.1, c=200, d=300) == f"{about}a and b cannot be told apart, ahead of 2 others"
+    assert found(a=100, b=200) == f"{about}a (101.5 ms) is first of 2"
+    assert found(a=100, b=100.1, c=200, d=300) == f"{about}a and b share the first place of 4"
     crowd = found(a=100, b=100.1, c=100.2, d=100.3, e=100.1, f=300)
-    assert crowd == f"{about}a and b and e and 2 more cannot be told apart, ahead of 1 other"
+    assert crowd == f"{about}a and b and e and 2 more share the first place of 6"
 
 
 def test_nothing_to_tell() -> None:

@@ -179,8 +179,50 @@ def test_each_load_has_a_ranking_of_its_own() -> None:
     ]
     rates = [rows("a", target_rps=0.5, load_mode="poisson"), rows("a", target_rps=2.0, load_mode="poisson")]
     made = rankings(gathered(*rates).samples, METRICS["ttft_ms"])
-    assert [one.terms for one in made] == ["0.5 a second", "2 a second"]
+    assert [one.terms for one in made] == ["0.5 a second (poisson)", "2 a second (poisson)"]
     assert {row["target_rps"] for row in summary_rows(gathered(*rates).samples)} == {0.5, 2.0}
+
+
+def test_arrivals_of_two_kinds_have_rankings_of_their_own() -> None:
+    """As many a second, but evenly or by chance: who waits behind a burst is no slower host."""
+    two = [rows("a", target_rps=4.0, load_mode=mode) for mode in ("constant", "poisson")]
+    made = rankings(gathered(*two).samples, METRICS["ttft_ms"])
+    assert [(one.terms, one.entries[0].n) for one in made] == [
+        ("4 a second", 30),
+        ("4 a second (poisson)", 30),
+    ]
+    assert [row["load_mode"] for row in summary_rows(gathered(*two).samples)[:2]] == ["constant", "poisson"]
+
+
+def test_the_stages_of_a_chain_have_rankings_of_their_own() -> None:
+    """To write and to summarize are two things; where all did one thing nothing is said."""
+    wrote, ended = rows("a", stage="generate"), rows("a", ms=300, stage="summarize", parent="run-0-0")
+    made = rankings(gathered(wrote, ended).samples, METRICS["ttft_ms"])
+    assert [(one.terms, one.entries[0].n) for one in made] == [("generate", 30), ("summarize", 30)]
+    assert {row["stage"] for row in summary_rows(gathered(wrote, ended).samples)} == {"generate", "summarize"}
+    (alone,) = rankings(gathered(ended).samples, METRICS["ttft_ms"])
+    assert alone.terms == ""
+
+
+def test_cells_have_no_rate_together() -> None:
+    """Two hosts or models of a benchmark are measured at other times: what lies between is nobody's rate."""
+    cells = [rows(host, concurrency=4, load_mode="closed") for host in "ab"]
+    together = entries(*cells, by="rps", per="model")["m · 4 at a time"]
+    assert (together.value, together.rank) == (None, None)
+    assert "one after the other" in (together.reason or "")
+    assert all(one.value for one in entries(*cells, by="rps").values())
+    few = entries(rows("a", n=9), by="rps")["a"]
+    assert few.value
+    assert few.interval is None, "nine answers carry no interval"
+
+
+def test_the_memory_of_a_cell_is_one_reading() -> None:
+    """That each of its rows repeats; a run's answers have readings of their own."""
+    memory = {"mem_model_mib": 900.0, "mem_source": "engine"}
+    cell = entries(rows("a", concurrency=1, load_mode="closed", **memory), by="memory")["a"]
+    assert (cell.value, cell.n, cell.rank) == (900.0, 1, None)
+    assert "one reading" in (cell.reason or "")
+    assert entries(rows("a", **memory), by="memory")["a"].n == 30
 
 
 def test_who_has_no_rank_is_said_once_for_each_reason() -> None:
@@ -241,7 +283,7 @@ def test_a_later_stage_has_as_many_questions_as_its_chains() -> None:
     ]
     (ranking,) = rankings(gathered(*two).samples, METRICS["ttft_ms"])
     assert ranking.same_questions
-    assert "all answered the same 10 questions (paper x prompt)" in ranking.notes
+    assert "all answered the same 10 questions" in ranking.notes
     other = [dict(row, parent=f"run-9-{10 + k % 10}") for k, row in enumerate(two[1])]
     made = entries(two[0], other)
     assert [(one.rank, one.summary and round(one.summary.effective_n) <= 30) for one in made.values()] == [
