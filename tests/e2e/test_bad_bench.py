@@ -3,6 +3,7 @@ page, beside what was measured all the same."""
 
 import csv
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.conftest import RedisServer
 from tests.contract.engine_server import EngineServer, Reply, page
 from tests.contract.wires import LMStudioWire
 from tests.e2e.room import LLMQ, Room, Simulator, wait_until
+from tests.fault.clocks import faketime, wrong_clock
 
 LM = LMStudioWire()
 FEW = ("--requests", "5", "--warmup", "1")
@@ -259,3 +261,30 @@ def test_redis_goes_away_and_comes_back(redis_server: RedisServer, room: Room) -
     with (room.folder / "out" / "requests.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["phase"] == "measure"]
     assert [row["status"] for row in rows] == ["ok"] * 20
+
+
+def test_clocks_that_disagree(room: Room) -> None:
+    """One host's clock an hour ahead, one an hour behind: no figure minds, not even of both taken together;
+    both are named with what they are off in the table, in JSON and on the page."""
+    library = faketime()
+    if library is None:
+        (pytest.fail if os.environ.get("CI") and os.geteuid() == 0 else pytest.skip)("no libfaketime here")
+    sims = {name: engine(room, name, ttft_s=0.05) for name in ("ahead", "behind")}
+    room.fleet(dict(sims))
+    room.worker("ahead", **wrong_clock(library, 60))
+    room.worker("behind", **wrong_clock(library, -60))
+    made = told(room, "--requests", "12", "--warmup", "1", "-o", "out", code=0)
+    for cell in made["cells"]:
+        assert (cell["ok"], cell["error_rate"]) == (12, 0)
+        assert 50 <= cell["ttft_ms"] < 70
+        assert 5 < cell["rps"] < 20
+    page = (room.folder / "out" / "report.html").read_text()
+    shown = room.llmq("rank").stdout
+    for name, how in (("ahead", "ahead of"), ("behind", "behind")):
+        notes = [note for note in made["notes"] if name in note.split() and "clock" in note]
+        assert any(how in note for note in notes), made["notes"]
+        assert notes[0] in shown
+        assert notes[0] in page
+    together = json.loads(room.llmq("rank", "--by", "rps", "--per", "model", "--json").stdout)["rankings"]
+    (entry,) = together[0]["entries"]
+    assert sum(cell["rps"] for cell in made["cells"]) * 0.4 < entry["value"], "the hours between are none"
