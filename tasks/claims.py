@@ -132,16 +132,16 @@ class Claims:
 
     def _ours(self, chosen: Sequence[Chosen]) -> Sequence[Chosen]:
         """What there is for the model this host is on; where it has nothing to do, help for others too."""
-        turn = self._models.turn(
+        duty = self._models.duty(
             (look, choice.take and not self._is_refused(look)) for look, choice in chosen
         )
-        if turn is None:
+        if duty is None:
             return chosen
-        ours = [one for one in chosen if self._models.of(one[0].queue) == turn.model]
-        if not turn.helps:
+        ours = [one for one in chosen if self._models.of(one[0].queue) == duty.model]
+        if not duty.helps:
             return ours
         load_s = self._models.load_s
-        others = (look for look, _ in chosen if self._models.of(look.queue) != turn.model)
+        others = (look for look, _ in chosen if self._models.of(look.queue) != duty.model)
         return [*ours, *((look, replace(self._choice(look, load_s), take=False)) for look in others)]
 
     # -- who we are, and who the others -------------------------------------------------------

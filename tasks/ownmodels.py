@@ -10,7 +10,7 @@ from tasks.ledger.outlook import Outlook
 from tasks.livehost import LiveHost
 from tasks.neighbours import Neighbours
 from tasks.queues import model_of, queue_of
-from tasks.staying import UNKNOWN_LOAD_S, Pile, Stay, Turn, free_of_cost
+from tasks.staying import UNKNOWN_LOAD_S, Duty, Pile, Stay, free_of_cost
 
 
 class OwnModels:
@@ -39,7 +39,7 @@ class OwnModels:
         """What it takes to bring in another."""
         return UNKNOWN_LOAD_S if self._live.speeds.load_s is None else self._live.speeds.load_s
 
-    def turn(self, looks: Iterable[tuple[Outlook, bool]]) -> Turn | None:
+    def duty(self, looks: Iterable[tuple[Outlook, bool]]) -> Duty | None:
         """What a free slot may do now. Of each look: may something due be taken? None: anything, for there is
         one model, or going to another costs nothing."""
         live = self._live
@@ -47,9 +47,9 @@ class OwnModels:
             return None
         with self._lock:
             at_work = {self.of(queue) for queue in self._at_work()}
-            turn = self._stay.next(self._piles(looks), at_work, live.speeds.load_s, time.monotonic())
+            duty = self._stay.next(self._piles(looks), at_work, live.speeds.load_s, time.monotonic())
             self._say(self._stay.goal)
-        return turn
+        return duty
 
     def claimed(self, queue: str) -> None:
         """A bundle of this queue: from now on the host is on its model."""

@@ -39,7 +39,7 @@ class Pile:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Duty:
     """What a free slot may do now: claim for `model` (None: nothing, until what is at work for another is
     done), and help others with theirs."""
 
@@ -55,7 +55,7 @@ class Stay:
         self._dry_at: float | None = None
         self._waiting_at: dict[str, float] = {}
 
-    def next(self, piles: Sequence[Pile], at_work: Set[str], load_s: float | None, now_s: float) -> Turn:
+    def next(self, piles: Sequence[Pile], at_work: Set[str], load_s: float | None, now_s: float) -> Duty:
         """`at_work`: the models of the bundles this host holds; `load_s`: what a load takes, if known."""
         piles = [self._noted(one, now_s) for one in piles]
         if not any(one.due_s > 0 for one in piles if one.model == self.goal):
@@ -65,10 +65,10 @@ class Stay:
         if self.goal == self.current:  # else it stands: more of the old would never end
             self.goal = turn(piles, self.current, load_s=load_s, dry_s=dry_s)
         if at_work - {self.goal}:
-            return Turn(self.current if self.goal == self.current else None)
+            return Duty(self.current if self.goal == self.current else None)
         own = next((one for one in piles if one.model == self.goal), Pile(self.goal))
         rests = own.due_s > 0 or bool(at_work) or (own.coming and dry_s < load_s)
-        return Turn(self.goal, helps=not rests)
+        return Duty(self.goal, helps=not rests)
 
     def claimed(self, model: str) -> None:
         """From now on the host is on this one."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.staying import NEXT_S, STAY_S, Pile, Stay, Turn, free_of_cost, turn
+from tasks.staying import NEXT_S, STAY_S, Duty, Pile, Stay, free_of_cost, turn
 
 LOAD_S = 2.0
 ENDLESS = 1000.0
@@ -98,24 +98,24 @@ def test_its_bundles_are_done_before_it_turns() -> None:
     """Two models at once would load each other away with every request; and more of the old keeps it no
     longer."""
     host = stay("a")
-    assert host.next([Pile("a", coming=True), Pile("b", 4 * LOAD_S)], {"a"}, LOAD_S, 0.0) == Turn(None)
+    assert host.next([Pile("a", coming=True), Pile("b", 4 * LOAD_S)], {"a"}, LOAD_S, 0.0) == Duty(None)
     again = [Pile("a", 1.0, coming=True), Pile("b", 4 * LOAD_S)]
-    assert host.next(again, {"a"}, LOAD_S, 1.0) == Turn(None)
-    assert host.next(again, set(), LOAD_S, 2.0) == Turn("b")
+    assert host.next(again, {"a"}, LOAD_S, 1.0) == Duty(None)
+    assert host.next(again, set(), LOAD_S, 2.0) == Duty("b")
 
 
 def test_it_does_not_wait_for_what_others_have_taken() -> None:
     """What it was about to turn to is gone."""
     host = stay("a")
     host.next([Pile("a"), Pile("b", 4 * LOAD_S)], {"a"}, LOAD_S, 0.0)
-    assert host.next([Pile("a", 1.0), Pile("b")], {"a"}, LOAD_S, 1.0) == Turn("a")
+    assert host.next([Pile("a", 1.0), Pile("b")], {"a"}, LOAD_S, 1.0) == Duty("a")
 
 
 def test_it_helps_others_when_it_has_nothing_to_do() -> None:
     """Not while it has work, nor when more may come in a moment."""
-    assert stay("a").next([Pile("a"), Pile("b")], set(), LOAD_S, 0.0) == Turn("a", helps=True)
-    assert stay("a").next([Pile("a"), Pile("b")], {"a"}, LOAD_S, 0.0) == Turn("a")
-    assert stay("a").next([Pile("a", coming=True), Pile("b")], set(), LOAD_S, 0.0) == Turn("a")
+    assert stay("a").next([Pile("a"), Pile("b")], set(), LOAD_S, 0.0) == Duty("a", helps=True)
+    assert stay("a").next([Pile("a"), Pile("b")], {"a"}, LOAD_S, 0.0) == Duty("a")
+    assert stay("a").next([Pile("a", coming=True), Pile("b")], set(), LOAD_S, 0.0) == Duty("a")
 
 
 def test_a_small_run_gets_its_turn_among_endless_ones() -> None:
