@@ -12,9 +12,18 @@ if TYPE_CHECKING:
 _ASKED = "MODEL[@HOST]"
 
 
+def _once(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    if len(given) > 1:
+        often = "twice" if len(given) == 2 else f"{len(given)} times"
+        raise click.UsageError(f"{option.opts[0]} is given {often}: llmq matrix asks every pair", ctx)
+    return given[0] if given else None
+
+
 @click.command(short_help="Let one model work on another's answers.")
-@click.option("--generate", metavar=_ASKED, help="Who answers the prompts.")
-@click.option("--summarize", metavar=_ASKED, help="Who is asked about these answers.")
+@click.option("--generate", metavar=_ASKED, multiple=True, callback=_once, help="Who answers the prompts.")
+@click.option(
+    "--summarize", metavar=_ASKED, multiple=True, callback=_once, help="Who is asked about these answers."
+)
 @click.option("--summarize-prompt", metavar="TEXT", help="What it is asked; {content} is the answer.")
 @click.option(
     "--stages",

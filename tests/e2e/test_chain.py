@@ -273,6 +273,8 @@ def test_a_pinned_host_that_is_down_is_waited_for(room: Room) -> None:
         (("--generate", "small", "--summarize", "huge"), "no host serves huge; there is big, small"),
         (("--generate", "@peer1", "--summarize", "big"), "names no model"),
         (("--generate", "small"), "name both models"),
+        ((*PAIR, "--summarize", "small"), "--summarize is given twice: llmq matrix asks every pair"),
+        ((*PAIR, "--generate", "big"), "--generate is given twice: llmq matrix asks every pair"),
         (
             ("--stages", "bad.toml"),
             "bad.toml: stage 2, host: expected a text, got 3; stage 2: unknown key 'colour'",
@@ -305,6 +307,25 @@ def test_simulated_engines_serve_what_is_asked(room: Room) -> None:
     refused = room.llmq("matrix", "suite.toml", "--profile", "laptop", "-o", "out.json")
     assert refused.returncode == 2
     assert "no host serves one:1b, two:1b, three:1b; there is " in refused.stderr
+
+
+def test_a_dry_run_lists_the_stages(room: Room) -> None:
+    """Name, model, host, after which and how many items of each, and nobody is asked anything."""
+    sims = two_peers(room)
+    room.papers(3)
+    done = room.llmq("chain", "papers", "-p", "Why?", "-p", "How?", "--repeats", "2", *PAIR, "--dry-run")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["1", "generate", "small", "peer1", "-", "12"] in lines, done.stdout
+    assert ["2", "summarize", "big", "peer2", "1", "generate", "12"] in lines
+    (room.folder / "suite.toml").write_text(
+        'generate = ["small", "big"]\nsummarize = ["big", "small"]\n[[prompt]]\nname="a"\ntemplate="Why?"\n'
+    )
+    told = json.loads(room.llmq("matrix", "suite.toml", "--dry-run", "--json").stdout)
+    assert [(one["stage"], one["model"], one["after"]) for one in told["stages"]] == [
+        (1, "small", None), (2, "big", 1), (3, "small", 1), (4, "big", None), (5, "big", 4), (6, "small", 4),
+    ]  # fmt: skip
+    assert sum(one["items"] for one in told["stages"]) == told["items"] == 6
+    assert started(sims) == {"peer1": 0, "peer2": 0}
 
 
 def test_a_matrix_is_one_run(room: Room) -> None:
