@@ -195,7 +195,7 @@ def test_wrong_types_are_refused_or_read(tmp_path: Path, name: str) -> None:
     answers, whole = FILES["results.jsonl"](), document()
     rows = answers.splitlines() if name == "run.json" else FILES[name]().splitlines()
     (tmp_path / "answers.jsonl").write_text(answers)
-    for dice in seeds(2 * CASES):
+    for dice in seeds(4 * CASES):
         if name == "results.json":
             path.write_text(json.dumps(mutated(whole, dice)))
         elif name == "run.json":
@@ -209,7 +209,7 @@ def test_wrong_types_are_refused_or_read(tmp_path: Path, name: str) -> None:
             assert read_and_used(tmp_path / "answers.jsonl") == ""
         else:
             said.append(read_and_used(path))
-    assert name == "run.json" or len(set(said)) > CASES / 4
+    assert name == "run.json" or len(set(said)) > CASES / 2
 
 
 @pytest.mark.parametrize(
