@@ -13,6 +13,7 @@ from tasks.bench.cell import LEAST_REQUESTS, knee, length_words
 from tasks.bench.lengths import PER_WORD
 from tasks.bench.progress import noted
 from tasks.report.collect import Report
+from tasks.report.drift import drift_words
 from tasks.report.figures import SATURATED_PCT, WAITED_MS
 from tasks.report.metric import METRICS
 from tasks.report.rank import clock_note, counted
@@ -187,6 +188,8 @@ def _notes(
     if load.concurrency and have and load.concurrency > have:
         yield f"llmq counts {several(have, 'slot')} there: what is more may have waited in the engine"
     yield from _schedule(load.rate_rps, measured, requests)
+    if load.concurrency and (drifted := drift_words(requests, load.concurrency)):
+        yield drifted
     if load.shared:
         yield "shared: the host may have done other work meanwhile, and its times are of both"
     if not load.cache_bust:
