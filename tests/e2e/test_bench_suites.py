@@ -113,7 +113,7 @@ def test_a_window_that_nobody_knew_is_found_by_asking(room: Room) -> None:
     told = bench(room, "--suite", "mine.toml", "--concurrency", "1", code=1)
     fits, too_long = told["cells"]
     assert (fits["ok"], abs(fits["prompt_tokens"] - 1900) <= 38) == (10, True), fits
-    assert "1 of its warm-up failed" in fits["notes"]
+    assert any(note.startswith("1 of its warm-up failed") for note in fits["notes"]), fits
     assert (too_long["n"], too_long["ok"]) == (0, 0), too_long
     assert any("not measured: " in note and "2048" in note for note in too_long["notes"]), too_long
 
