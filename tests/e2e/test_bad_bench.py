@@ -171,7 +171,7 @@ REFUSED = (
     (["--requests", "0"], "'--requests'"),
     (["--slo", "rubbish"], "expected METRIC=TIME"),
     (["--slo", "tfft=5s"], "did you mean 'ttft'?"),
-    (["--suite", "nosuch"], "no suite 'nosuch'; there is"),
+    (["--suite", "nosuch"], "no suite 'nosuch'. There is engines, exo-lab"),
     (["--suite", "mine.toml"], "mine.toml: unknown key 'modles'; did you mean 'models'?"),
     (["--profile", "wrong.toml"], "host 1 (a): unknown key 'decode_tp'; did you mean 'decode_tps'?"),
     (["--profile", "nosuch"], "no simulator profile 'nosuch'; built in: demo-gpu"),
