@@ -20,6 +20,7 @@ from tasks.report.rank import clock_note, counted
 from tasks.report.rate import rate_of
 from tasks.report.rows import of_report
 from tasks.report.sample import Request, gather, wrong_by_s
+from tasks.report.shortfall import shortfalls
 from tasks.report.wording import several, some
 from tasks.work import Bundle
 
@@ -65,8 +66,16 @@ def cell_rows(
     """Every planned cell, in order. `interrupted`: the share done, by cell; `slots` of each host."""
     bundles = dict(report.runs.bundles(report.manifest.run_id))
     rows = {number: list(group) for number, group in groupby(_numbered(report), key=lambda one: one[0])}
+    prompts = [prompt.name for prompt in report.manifest.prompts]
     return [
-        _cell(bundle, [row for _, row in rows.get(number, ())], limits, interrupted.get(number, 0.0), slots)
+        _cell(
+            bundle,
+            [row for _, row in rows.get(number, ())],
+            limits,
+            interrupted.get(number, 0.0),
+            slots,
+            prompts,
+        )
         for number, bundle in bundles.items()
     ]
 
@@ -111,6 +120,7 @@ def _cell(
     limits: Mapping[str, float],
     done: float,
     slots: Mapping[str, int],
+    prompts: Sequence[str],
 ) -> CellRow:
     load = bundle.load
     assert load
@@ -119,6 +129,7 @@ def _cell(
     requests = [one for sample in gather(("", row) for row in measured).samples for one in sample.requests]
     ok = sum(bool(row["success"]) for row in measured)
     medians = {name: _median(requests, name) for name in FIGURES}
+    short = shortfalls(load, bundle.prompts, prompts) if requests else ()
     return CellRow(
         bundle.host or "",
         bundle.model or "",
@@ -135,7 +146,7 @@ def _cell(
         goodput_rps=rate_of(requests, METRICS["goodput_rps"], limits).value if limits else None,
         error_rate=(len(measured) - ok) / len(measured) if measured else None,
         done=1.0 if ended else done,
-        notes=tuple(_notes(bundle, rows, measured, requests, done, slots)),
+        notes=(*_notes(bundle, rows, measured, requests, done, slots), *short),
         load=load.words,
     )
 
