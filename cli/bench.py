@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from worker_agent.config import Host
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+FILES = (".json", ".jsonl", ".csv", ".parquet", ".html")  # whoever names one of these means a file
 
 
 def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...]:
@@ -34,6 +35,15 @@ def _counts(ctx: click.Context, option: click.Parameter, text: str | None) -> tu
     if any(number != int(number) for number in found):
         raise click.BadParameter(f"{text!r}: expected whole numbers as in 1,4,16")
     return tuple(int(number) for number in found)
+
+
+def _folder(ctx: click.Context, option: click.Parameter, folder: Path | None) -> Path | None:
+    if folder and folder.suffix.lower() in FILES:
+        raise click.BadParameter(
+            f"a benchmark writes several files, and {folder} would be the folder they stand in: "
+            f"name it -o {folder.with_suffix('')}/"
+        )
+    return folder
 
 
 @click.command(short_help="How fast is each model on each host.")
@@ -68,6 +78,7 @@ def _counts(ctx: click.Context, option: click.Parameter, text: str | None) -> tu
     "--output",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=_folder,
     metavar="DIR",
     help="Write rows, cells, summary, ranking, run.json, the report's page and charts here.",
 )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -127,6 +128,14 @@ def say_paused(on: "Session", run_id: str, wanted: Wanted) -> None:
     else:
         _print_cells(cells, wanted)
     echo("paused: complete cells are kept, the same command asks the others from their start", err=True)
+    if any(cell.n for cell in cells):
+        echo(f"rows of the complete cells: {_rows_command(run_id, wanted)}", err=True)
+
+
+def _rows_command(run_id: str, wanted: Wanted) -> str:
+    """What writes the rows there are, into the folder that was named."""
+    folder = shlex.quote(f"{wanted.folder}/") if wanted.folder else "DIR/"
+    return f"llmq results {run_id} -o {folder}"
 
 
 def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
@@ -160,7 +169,7 @@ def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
             echo(line)
         echo()
         _print_findings(run_id, shown, notes)
-        echo(f"results: {wanted.folder}/" if paths else f"results: llmq results {run_id} -o DIR/")
+        echo(f"results: {wanted.folder}/" if paths else f"results: {_rows_command(run_id, wanted)}")
     failed = made.status.failed or made.status.state != "done" or wanted.down
     return 1 if failed else 0
 

@@ -178,6 +178,8 @@ REFUSED = (
     (["-o", "/proc/nowhere"], "nothing can be written in /proc"),
     (["-o", "mine.toml/out"], "mine.toml is no folder"),
     (["-o", "mine.toml"], "is a file"),
+    (["-o", "out/results.json"], "name it -o out/results/"),
+    (["-o", "results.CSV/"], "name it -o results/"),
 )
 
 

@@ -1,8 +1,10 @@
 """Benchmarks that are broken off: what is whole stays, what is not is named, and only that is asked again."""
 
+import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 from typing import Any
@@ -88,12 +90,19 @@ def test_a_sweep_goes_on_at_its_third_level(room: Room) -> None:
     sim = engine(room, "box", slots=4, ttft_s=0.02)
     room.fleet({"box": sim})
     args = ("--sweep", "--requests", "16", "--warmup", "0")
-    child = room.start(*BENCH, *args, log="bench.log")
+    child = room.start(*BENCH, *args, "-o", "my out/", log="bench.log")
     wait_until(lambda: sim.calls()["started"] >= 2 * 17 + 4, 60, "the third level is at work")
     interrupt(child, signal.SIGINT, room)
-    assert "box · sim-8b · 4 at a time: " in room.said("bench.log")
+    said = room.said("bench.log")
+    assert "box · sim-8b · 4 at a time: " in said
     whole = starts(room)
     assert len(whole) == 2
+    rows = re.search(r"rows of the complete cells: llmq (results \S+ -o 'my out/')\n", said)
+    assert rows, said
+    assert room.llmq(*shlex.split(rows[1])).returncode == 0
+    with (room.folder / "my out" / "requests.csv").open() as file:
+        answered = [row["concurrency"] for row in csv.DictReader(file) if row["started_at"]]
+    assert sorted(answered) == ["1"] * 17 + ["2"] * 17
     before = sim.calls()["started"]
     told = told_by(room, *args)
     assert [(cell["concurrency"], cell["ok"]) for cell in told["cells"]] == [(n, 16) for n in (1, 2, 4, 8)]
