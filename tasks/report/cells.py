@@ -84,18 +84,25 @@ def beside_cells(report: Report, slots: Mapping[str, int]) -> Iterator[str]:
     """Of a benchmark: what is said of its cells, those included that have no figures yet."""
     if report.manifest.bench:
         interrupted = noted(report.runs.ledger, report.manifest.run_id)
-        yield from told_once(cell_rows(report, {}, interrupted, slots))
+        cells = cell_rows(report, {}, interrupted, slots)
+        yield from told_once(cells, named=len(cells))
 
 
-def told_once(cells: Sequence[CellRow]) -> Iterator[str]:
-    """The notes of all cells; what is said of several cells is said once."""
+def told_once(cells: Sequence[CellRow], named: int = 3) -> Iterator[str]:
+    """The notes of all cells; what is said of several cells is said once, and names so many of them. A note
+    that counts says that it does so of each."""
     of: dict[str, list[str]] = {}
     for cell in cells:
         for note in cell.notes:
             of.setdefault(note, []).append(f"{cell.host} · {cell.model} · {cell.load}")
     for note, places in of.items():
-        who = "all cells" if len(places) == len(cells) > 1 else some(places)
-        yield f"{who}: {note}"
+        yield f"{_who(places, len(cells), named, counts=note[0].isdigit())}: {note}"
+
+
+def _who(places: list[str], cells: int, named: int, *, counts: bool) -> str:
+    if len(places) == cells > 1:
+        return "each cell" if counts else "all cells"
+    return some(places, named) + (", each" if counts and len(places) > 1 else "")
 
 
 def knees(cells: Sequence[CellRow]) -> list[tuple[str, int | None]]:

@@ -1,0 +1,34 @@
+"""What is said beside the table of a benchmark's cells."""
+
+from tasks.report.cells import CellRow, told_once
+
+NONE = (None,) * 6
+
+
+def cell(host: str, *notes: str) -> CellRow:
+    return CellRow(
+        host, "m", "closed", 1, None, None, None, 30, 30, *NONE, error_rate=0.0, done=1.0,
+        notes=notes, load="1 at a time",
+    )  # fmt: skip
+
+
+def test_a_count_is_of_each() -> None:
+    """`7 cut` of three cells are 21; what counts nothing needs no such word."""
+    cut, shared = "7 cut at --max-tokens", "shared: of both"
+    cells = [cell("a", cut, shared), cell("b", cut, shared), cell("c")]
+    assert list(told_once(cells)) == [
+        f"a · m · 1 at a time, b · m · 1 at a time, each: {cut}",
+        f"a · m · 1 at a time, b · m · 1 at a time: {shared}",
+    ]
+    assert list(told_once(cells[:2])) == [f"each cell: {cut}", f"all cells: {shared}"]
+    assert list(told_once(cells[:1])) == [f"a · m · 1 at a time: {cut}", f"a · m · 1 at a time: {shared}"]
+
+
+def test_many_cells_are_three_on_the_screen_and_all_on_the_page() -> None:
+    """The page has the room to name them."""
+    cells = [cell(f"host-{number}", "7 cut at --max-tokens") for number in range(13)] + [cell("well")]
+    (screen,) = told_once(cells)
+    assert "host-2 · m · 1 at a time and 10 more, each: 7 cut" in screen
+    (page,) = told_once(cells, named=len(cells))
+    assert all(f"host-{number} · m" in page for number in range(13))
+    assert "more" not in page
