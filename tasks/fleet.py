@@ -95,7 +95,9 @@ class Fleet:
             for host_id, why in self.down.items():
                 say(f"{host_id} is down: {why}")
             if pending:
-                say(f"waiting for {', '.join(pending)}")
+                say(f"waiting up to {UP_S:.0f} s for {', '.join(pending)}")
+            elif not up:
+                say(f"no host takes work yet: waiting up to {UP_S:.0f} s for {', '.join(self.down)}")
             time.sleep(POLL_S)
         self.down |= dict.fromkeys(pending, f"did not come up within {UP_S:.0f} s")
         if not any(record.able for record in self.records):

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -206,6 +207,16 @@ def test_no_host_is_up(room: Room) -> None:
     for word in ("mac:", "pi:", "127.0.0.1:9", "127.0.0.1:10", "llmq doctor"):
         assert word in done.stderr.splitlines()[-1]
     assert room.llmq("runs", "--json").stdout.strip() == "[]"
+
+
+def test_who_waits_for_hosts_is_told_how_long(room: Room) -> None:
+    """All are down: after each one's reason stands what it waits for, and for how long at most."""
+    room.fleet({"mac": "http://127.0.0.1:9", "pi": "http://127.0.0.1:10"})
+    child = room.start(LLMQ, "bench", "--fleet", "fleet.toml", log="bench.log")
+    line = r"pi is down: (.*\n)+no host takes work yet: waiting up to 30 s for (mac, pi|pi, mac)\n"
+    wait_until(lambda: re.search(line, room.said("bench.log")), 25, "it says how long it waits")
+    child.send_signal(signal.SIGINT)
+    assert child.wait(timeout=30) == 130
 
 
 def test_without_the_extra_for_charts(room: Room) -> None:
