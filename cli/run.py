@@ -74,10 +74,11 @@ def fleet_hosts(
         else:
             hosts = hosts_of(find_fleet(settings, fleet))
         if not hosts:
+            given = click.get_current_context().command_path  # also `llmq bench`, `llmq chain`
             raise ConfigError(
                 "no LLM server answers on this machine and there is no fleet file. Start one (LM Studio, "
                 "Ollama, llama.cpp), name your machines with --fleet, or see llmq work with simulated "
-                "engines: llmq run --simulate ..."
+                f"engines: {given} --simulate ..."
             )
         yield hosts
 
