@@ -269,7 +269,8 @@ def _print_cells(cells: "list[CellRow]", wanted: Wanted) -> None:
 def _line(cell: "CellRow") -> tuple[str, ...]:
     figures = (cell.ttft_ms, cell.itl_ms, cell.output_tps, cell.system_output_tps, cell.rps, cell.goodput_rps)
     failed = f"{100 * cell.error_rate:.1f} %" if cell.error_rate else ""
-    return cell.host, cell.model, cell.load, str(cell.n), str(cell.ok), failed, *map(number, figures)
+    host = f"{cell.host} (simulated)" if cell.simulated else cell.host
+    return host, cell.model, cell.load, str(cell.n), str(cell.ok), failed, *map(number, figures)
 
 
 def _down(wanted: Wanted) -> list[str]:

@@ -55,6 +55,7 @@ class CellRow:
     done: float
     notes: tuple[str, ...]
     load: str  # in words
+    simulated: bool  # as far as is known: before the first answer of the cell, nobody says
 
 
 def cell_rows(
@@ -155,6 +156,7 @@ def _cell(
         done=1.0 if ended else done,
         notes=(*_notes(bundle, rows, measured, requests, done, slots), *short),
         load=load.words,
+        simulated=any(row.get("simulated") for row in rows),
     )
 
 

@@ -8,7 +8,7 @@ NONE = (None,) * 6
 def cell(host: str, *notes: str) -> CellRow:
     return CellRow(
         host, "m", "closed", 1, None, None, None, 30, 30, *NONE, error_rate=0.0, done=1.0,
-        notes=notes, load="1 at a time",
+        notes=notes, load="1 at a time", simulated=False,
     )  # fmt: skip
 
 
