@@ -82,7 +82,10 @@ def test_three_of_five_cells_stay(room: Room, how: signal.Signals) -> None:
     assert [cell["ok"] for cell in told["cells"]] == [12] * 5
     assert sim.calls()["started"] - before == 2 * 13, "the fourth from its start, and the fifth"
     assert {cell: starts(room)[cell] for cell in whole} == whole
-    assert "interrupted" not in page_of(room)
+    page = page_of(room)
+    assert "interrupted" not in page
+    four = ", ".join(f"box · sim-8b · {many} at a time" for many in (4, 3, 2, 5))
+    assert f"{four}: llmq counts 1 slot there" in page, "each is named, however many"
 
 
 def test_a_sweep_goes_on_at_its_third_level(room: Room) -> None:
