@@ -22,6 +22,13 @@ CROSSING = """() => [...document.querySelectorAll('body *')]
     .filter(one => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
     .filter(one => getComputedStyle(one).clipPath === 'none' && !one.closest('thead'))
     .map(one => one.outerHTML.slice(0, 90))"""
+BEYOND = """() => { const box = document.querySelector('#pairs').getBoundingClientRect();
+    const seen = getComputedStyle(document.querySelector('.heat thead')).position !== 'absolute';
+    return [...document.querySelectorAll('#pairs *')]
+        .filter(one => seen || !one.closest('thead'))
+        .filter(one => one.getBoundingClientRect().right > box.right || one.scrollWidth > one.clientWidth + 1
+            && getComputedStyle(one).display !== 'inline')
+        .map(one => one.outerHTML.slice(0, 90)); }"""
 CONTRAST = """() => {
     const light = text => { const parts = text.match(/[\\d.]+/g).slice(0, 3).map(Number)
         .map(v => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
@@ -116,6 +123,40 @@ def test_a_browser_shows_it_whole(measured: Room, browser: Browser) -> None:
     page.set_viewport_size({"width": 688, "height": 1000})  # A4 within its margins, in CSS pixels
     assert page.evaluate(CROSSING) == []
     assert 2 <= pages_of(page.pdf(format="A4")) <= 20
+
+
+def chains_of(first: int, last: int) -> list[dict[str, Any]]:
+    """Rows of every pair of so many writers and readers, all of long names."""
+    rows: list[dict[str, Any]] = []
+    for i in range(first):
+        names = {"model": f"qwen2.5:{i}b-instruct-q4_K_M", "host": f"mac-studio-of-the-laboratory-{i}"}
+        written = {"success": True, "item_id": f"w{i}", "e2e_latency_s": 1.0, **names}
+        rows.append(written)
+        for k in range(last):
+            names = {"model": f"granite3.1-moe:{k}b-instruct", "host": f"raspberry-pi-on-the-shelf-{k}"}
+            read = {"success": True, "item_id": f"r{i}-{k}", "e2e_latency_s": 10.0 * i + k, **names}
+            rows.append(read | {"parent": f"w{i}"})
+    return rows
+
+
+@pytest.mark.parametrize(("first", "last"), [(6, 8), (2, 19)])
+def test_all_pairs_of_long_names_are_seen(room: Room, browser: Browser, first: int, last: int) -> None:
+    """Every figure, head and name stands within its section on a desk, on a phone and on paper; nothing has
+    to be scrolled to. Of more pairs than go side by side, each is there once."""
+    (room.folder / "pairs.json").write_text(json.dumps({"run_id": "p", "results": chains_of(first, last)}))
+    path, _ = report(room, "pairs.json")
+    for width, media in ((380, "screen"), (800, "screen"), (1280, "screen"), (688, "print")):
+        page, wrong = opened(browser, path, width, "light")
+        page.emulate_media(media=media)
+        assert wrong == []
+        assert page.evaluate(BEYOND) == [], (width, media)
+        cells = page.locator(".heat td").all_inner_texts()
+        assert len(cells) == first * last
+        assert all(f"{i * 10 + k + 1} s" in " ".join(cells) for i in range(first) for k in range(last))
+        page.context.close()
+    page, _ = opened(browser, path, 380, "light")
+    named = "[...document.querySelectorAll('.heat td')].map(one => getComputedStyle(one, '::before').content)"
+    assert "granite3.1-moe:7b-instruct@raspberry-pi-on-the-shelf-7" in " ".join(page.evaluate(named))
 
 
 def test_it_says_what_rank_says(measured: Room, browser: Browser) -> None:

@@ -92,7 +92,7 @@ def pair_map(told: Told) -> Markup | None:
     return joined(
         tag("p", "Median seconds of inference from the first answer to the last, both together, without "
             "waiting. Deeper is longer.", class_="note"),
-        heat_map("Who wrote first (rows), who had the last word (columns)", "first ↓ last →", cells),
+        heat_map("Who wrote first, and who had the last word", "first ↓ last →", cells),
     )  # fmt: skip
 
 
