@@ -29,6 +29,12 @@ BEYOND = """() => { const box = document.querySelector('#pairs').getBoundingClie
         .filter(one => one.getBoundingClientRect().right > box.right || one.scrollWidth > one.clientWidth + 1
             && getComputedStyle(one).display !== 'inline')
         .map(one => one.outerHTML.slice(0, 90)); }"""
+COVERED = """() => [...document.querySelectorAll('svg.plane')].flatMap(svg => {
+    const all = [...svg.querySelectorAll('.dot')].map(one => one.getBoundingClientRect());
+    const dots = all.filter(one => one.width);
+    const over = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2;
+    return dots.flatMap((a, n) => dots.slice(n + 1).filter(b => over(a, b)).map(b => [a.x, b.x])); })"""
 CONTRAST = """() => {
     const light = text => { const parts = text.match(/[\\d.]+/g).slice(0, 3).map(Number)
         .map(v => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
@@ -157,6 +163,31 @@ def test_all_pairs_of_long_names_are_seen(room: Room, browser: Browser, first: i
     page, _ = opened(browser, path, 380, "light")
     named = "[...document.querySelectorAll('.heat td')].map(one => getComputedStyle(one, '::before').content)"
     assert "granite3.1-moe:7b-instruct@raspberry-pi-on-the-shelf-7" in " ".join(page.evaluate(named))
+
+
+def test_no_dot_of_a_chart_covers_another(room: Room, browser: Browser) -> None:
+    """Nine hosts at four levels, some nearly alike: on a desk, on a phone and on paper each is
+    seen."""
+    rows = [
+        {
+            "success": True, "item_id": f"r-{host}{level}{k}-0", "host": f"host{host}", "model": "m",
+            "concurrency": level, "e2e_latency_s": level**0.3 / speed, "stream_end_s": level**0.3 / speed,
+            "started_at": f"2026-01-01T00:{level:02}:{k * level**-0.7 / speed:06.3f}+00:00",
+        }
+        for host, speed in enumerate((1, 1.02, 1.01, 2, 2.03, 2.2, 2.15, 0.9, 3))
+        for level in (1, 2, 4, 8)
+        for k in range(4)
+    ]  # fmt: skip
+    (room.folder / "levels.json").write_text(json.dumps({"run_id": "l", "results": rows}))
+    path, _ = report(room, "levels.json")
+    for width, media in ((360, "screen"), (780, "screen"), (1280, "screen"), (688, "print")):
+        page, wrong = opened(browser, path, width, "light")
+        page.emulate_media(media=media)
+        assert wrong == []
+        assert page.evaluate("document.querySelectorAll('svg.plane').length") == 3
+        assert page.locator(".plane .dot:visible").count() > 15
+        assert page.evaluate(COVERED) == [], (width, media)
+        page.context.close()
 
 
 def test_it_says_what_rank_says(measured: Room, browser: Browser) -> None:

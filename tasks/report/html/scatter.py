@@ -3,14 +3,17 @@ covers another, however narrow the window."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 
 from tasks.report.html.axis import Axis, fit
 from tasks.report.html.markup import Markup, joined, tag
 from tasks.report.wording import number
 
-HEIGHT, BELOW = 240, 24
-RADIUS, NEAR, MOST_NAMED = 10, 3.0, 3  # pixels, percent of the width, numbers in one circle
+HEIGHT, BELOW = 240, 24  # pixels
+DOT, LETTER, MOST_NAMED = 20, 6.5, 3  # of a dot: its height, what a letter takes, the most numbers in it
+EDGE = 3.0  # percent of the width that no point comes nearer to an edge
+WIDTHS = {"wide": 620, "narrow": 280}  # the least that a drawing has, on a desk or on paper, and on a phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,43 @@ class Point:
     name: str
     x: float
     y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """Points that would cover each other, with the numbers of their series. `x` in percent, `y` in pixels."""
+
+    points: tuple[Point, ...]
+    numbers: tuple[int, ...]
+    x: float
+    y: float
+
+    @property
+    def text(self) -> str:
+        named = ",".join(str(number) for number in self.numbers[:MOST_NAMED])
+        return named + ("…" if len(self.numbers) > MOST_NAMED else "")
+
+    @property
+    def width(self) -> float:
+        """In pixels."""
+        return max(DOT, LETTER * len(self.text) + 8)
+
+    def within(self, width: int) -> float:
+        """`x` such that it does not cross the edge of a drawing so wide."""
+        half = max(50 * self.width / width, EDGE)
+        return min(max(self.x, half), 100 - half)
+
+    def covers(self, other: "Dot", width: int) -> bool:
+        apart = abs(self.within(width) - other.within(width)) * width / 100
+        return apart < (self.width + other.width) / 2 and abs(self.y - other.y) < DOT
+
+    def with_(self, other: "Dot") -> "Dot":
+        """Both in one, between them."""
+        points = self.points + other.points
+        share = len(other.points) / len(points)
+        numbers = tuple(sorted({*self.numbers, *other.numbers}))
+        x, y = (a + (b - a) * share for a, b in ((self.x, other.x), (self.y, other.y)))
+        return Dot(points, numbers, x, y)
 
 
 def scatter(
@@ -35,7 +75,14 @@ def scatter(
         tag("desc", f"{x[0]} across, {y[0]} up; the list below has every point"),
         _grid(across, up),
         [_joined([p for p in points if p.series == one], across, up) for one in series],
-        [_point(one, series, across, up) for one in _clusters(points, across, up)],
+        [
+            tag(
+                "g",
+                [_drawn(dot, across, up, width) for dot in dots(points, across, up, width)],
+                class_=class_,
+            )
+            for class_, width in WIDTHS.items()
+        ],
         role="img",
         width="100%",
         height=HEIGHT + BELOW,
@@ -56,8 +103,8 @@ def _called(what: tuple[str, str], axis: Axis) -> str:
 
 
 def _within(across: Axis, value: float) -> str:
-    """No circle crosses the edge."""
-    return f"{min(max(across.at(value), 3), 97):g}%"
+    """No dot crosses the edge."""
+    return f"{min(max(across.at(value), EDGE), 100 - EDGE):g}%"
 
 
 def _grid(across: Axis, up: Axis) -> Markup:
@@ -87,30 +134,32 @@ def _joined(own: Sequence[Point], across: Axis, up: Axis) -> Markup:
     )
 
 
-def _clusters(points: Sequence[Point], across: Axis, up: Axis) -> list[list[Point]]:
-    """Points that would cover each other, together."""
-    found: list[list[Point]] = []
-    for point in points:
-        for one in found:
-            near_x = abs(across.at(one[0].x) - across.at(point.x)) < NEAR
-            if near_x and abs(_y(up, one[0].y) - _y(up, point.y)) < RADIUS:
-                one.append(point)
-                break
-        else:
-            found.append([point])
-    return found
+def dots(points: Sequence[Point], across: Axis, up: Axis, width: int) -> list[Dot]:
+    """None of which covers another in a drawing of that width or a wider one."""
+    series = list(dict.fromkeys(point.series for point in points))
+    found = [Dot((p,), (series.index(p.series) + 1,), across.at(p.x), _y(up, p.y)) for p in points]
+    while True:  # two in one are larger, and may cover a third
+        fewer: list[Dot] = []
+        for dot in found:
+            under = [other for other in fewer if other.covers(dot, width)]
+            fewer = [other for other in fewer if other not in under]
+            fewer.append(reduce(Dot.with_, under, dot))
+        if len(fewer) == len(found):
+            return fewer
+        found = fewer
 
 
-def _point(own: Sequence[Point], series: list[str], across: Axis, up: Axis) -> Markup:
-    x, y = _within(across, own[0].x), _y(up, own[0].y)
-    numbers = [str(n) for n in dict.fromkeys(series.index(point.series) + 1 for point in own)]
-    text = ",".join(numbers[:MOST_NAMED]) + ("…" if len(numbers) > MOST_NAMED else "")
-    said = (f"{p.name}: {number(p.x)} {across.unit}, {number(p.y)} {up.unit}" for p in own)
+def _drawn(dot: Dot, across: Axis, up: Axis, width: int) -> Markup:
+    x, y = f"{dot.within(width):g}%", round(dot.y, 1)
+    half = f"translate({-dot.width / 2:g} 0)"
+    said = (f"{p.name}: {number(p.x)} {across.unit}, {number(p.y)} {up.unit}" for p in dot.points)
     return tag(
         "g",
         tag("title", "; ".join(said)),
-        tag("circle", cx=x, cy=y, r=RADIUS + 4 * (min(len(numbers), MOST_NAMED) - 1), class_="dot"),
-        tag("text", text, x=x, y=y + 4, class_="in"),
+        tag(
+            "rect", x=x, y=y - DOT / 2, width=dot.width, height=DOT, rx=DOT / 2, transform=half, class_="dot"
+        ),
+        tag("text", dot.text, x=x, y=y + 4, class_="in"),
     )
 
 
