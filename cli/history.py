@@ -114,6 +114,8 @@ def needs_history() -> None:
 
 
 def _print(run: dict[str, Any], figures: list[dict[str, Any]]) -> None:
+    from tasks.report.sample import Cell
+
     name = f" ({run['name']})" if run["name"] else ""
     counts = f", {run['successful']} of {run['total']} answered" if run["total"] is not None else ""
     seconds = f" in {run['seconds']:.1f} s" if run["seconds"] else ""
@@ -126,8 +128,9 @@ def _print(run: dict[str, Any], figures: list[dict[str, Any]]) -> None:
         one = next(iter(own.values()))
         n = max(row["n"] for row in own.values())
         medians = [number(row["p50"] or row["mean"]) if row else "" for row in shown]
-        length = f" · {one['target_prompt_tokens']} tokens" if one["target_prompt_tokens"] else ""
-        model = f"{one['model'] or ''}{length}{' (simulated)' if one['simulated'] else ''}"
+        terms = Cell(concurrency=one["concurrency"], length=one["target_prompt_tokens"]).terms
+        asked = " · ".join(part for part in (one["model"], terms) if part)
+        model = f"{asked}{' (simulated)' if one['simulated'] else ''}"
         rows.append((one["host"] or "", model, str(n), *medians, str(one["failed"] or "")))
     for line in table([HEAD, *rows], left=2) if rows else []:
         echo(f"    {line}")

@@ -165,6 +165,24 @@ def test_an_open_run_is_ranked_by_what_it_has(room: Room) -> None:
     assert [one["run_id"] for one in told(room, "history")["runs"]] == [run]
 
 
+def test_the_history_says_under_which_load(room: Room) -> None:
+    """Lines of one host and model are told apart by what they were asked; one of a plain run says none."""
+    rows = [
+        {
+            "success": True, "host": "laptop", "model": "sim-3b", "phase": "measure", "ttft_ms": 10.0 * at,
+            "concurrency": at, "target_prompt_tokens": 1000 if at == 4 else None,
+        }
+        for at in (1, 4)
+    ]  # fmt: skip
+    rows.append({"success": True, "host": "laptop", "model": "plain", "ttft_ms": 5.0})
+    (room.folder / "loads.json").write_text(json.dumps({"run_id": "loads", "results": rows}))
+    assert room.llmq("history", "add", "loads.json").returncode == 0
+    shown = room.llmq("history").stdout
+    assert re.search(r"laptop +sim-3b · 1 at a time +1 ", shown), shown
+    assert re.search(r"laptop +sim-3b · 1000 tokens · 4 at a time +1 ", shown)
+    assert re.search(r"laptop +plain +1 ", shown)
+
+
 def test_a_history_that_cannot_be_kept_harms_no_run(room: Room, tmp_path: Path) -> None:
     """The run ends as it would, with a note; the commands that need the history are refused."""
     fleet(room, box=0.02)
