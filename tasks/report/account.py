@@ -12,6 +12,7 @@ from tasks.report.sample import Row, at_s, figure
 
 REASONS = 400  # different failures that are kept apart
 FILES = 4  # named of each
+CELL = ("host", "model", "concurrency", "target_rps", "target_prompt_tokens")  # of a benchmark
 ANSWERED, CUT, FAILED = 0, 1, 2
 
 
@@ -27,7 +28,8 @@ class Reason:
 @dataclass(slots=True)
 class Seen:
     """A host as its rows show it. `begin_s` and `end_s` of each request, `outcome` one of the three; a failed
-    one whose beginning nobody knows begins with its end. `tries`: attempts that failed here, by type."""
+    one whose beginning nobody knows begins with its end. `tries`: attempts that failed here, by type.
+    `at_once`: the most requests that a benchmark had at a time here."""
 
     engines: Counter[str] = field(default_factory=Counter)
     models: dict[tuple[str, str | None], int] = field(default_factory=dict)
@@ -38,6 +40,18 @@ class Seen:
     tokens: float = 0.0
     simulated: bool = False
     tries: Counter[str] = field(default_factory=Counter)
+    at_once: int = 0
+
+
+@dataclass(slots=True)
+class Measured:
+    """Requests of a benchmark that were not its warm-ups, how they ended, and the cells they are of."""
+
+    total: int = 0
+    answered: int = 0
+    failed: int = 0
+    cut: int = 0
+    cells: set[tuple[object, ...]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,8 @@ class Item:
 
 @dataclass(slots=True)
 class Account:
-    """Counts of items. `untimed`: requests of this run whose times nobody knows."""
+    """Counts of items. `untimed`: requests of this run whose times nobody knows; `measured`: those of a
+    benchmark, None elsewhere."""
 
     total: int = 0
     answered: int = 0
@@ -64,6 +79,7 @@ class Account:
     in_parts: int = 0
     simulated: int = 0
     untimed: int = 0
+    measured: Measured | None = None
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: dict[tuple[str, str], Reason] = field(default_factory=dict)
     hosts: dict[str, Seen] = field(default_factory=dict)
@@ -103,10 +119,22 @@ class Account:
         self.reused += bool(row.get("reused_from"))
         self.cut += bool(success and row.get("cut"))
         self.in_parts += (row.get("windows") or 1) > 1
+        if row.get("load_mode"):
+            self._take_measured(row, success=bool(success))
         if not success:
             self._take_reason(row)
         if not row.get("reused_from"):
             self._take_host(row, success=bool(success))
+
+    def _take_measured(self, row: Row, *, success: bool) -> None:
+        made = self.measured = self.measured or Measured()
+        if row.get("phase") != "measure":
+            return
+        made.total += 1
+        made.answered += success
+        made.failed += not success
+        made.cut += bool(success and row.get("cut"))
+        made.cells.add(tuple(str(row.get(name)) for name in CELL))
 
     def _take_question(self, row: Row) -> None:
         file = row.get("file") or row.get("paper_id")  # a file of requests has no names
@@ -156,6 +184,8 @@ class Account:
             return
         seen = self.host(str(row["host"]))
         seen.simulated |= bool(row.get("simulated"))
+        if row.get("load_mode") and isinstance(at_once := row.get("concurrency"), int):
+            seen.at_once = max(seen.at_once, at_once)
         if row.get("engine"):
             seen.engines[" ".join(str(row[k]) for k in ("engine", "engine_version") if row.get(k))] += 1
         if success:

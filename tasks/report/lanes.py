@@ -75,7 +75,7 @@ def _track(host: str, seen: Seen, start_s: float, length_s: float, every: int, t
         if number % every == 0:
             begin, end = ((at - start_s) / length_s for at in (seen.begin_s[index], seen.end_s[index]))
             bars.append(Bar(begin, end, lane, seen.outcome[index]))
-    slots = max(told or lanes, 1)
+    slots = max(told or lanes, seen.at_once, 1)  # a benchmark may ask more at a time than llmq would
     work_s = _work_s(seen, start_s, length_s)
     bin_s = length_s / BINS * slots
     return Track(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import InputError, OutputError
+from tasks.report.account import Account, Measured
 from tasks.report.html import happened, made, measured
 from tasks.report.html.markup import Markup, joined, tag
 from tasks.report.rows import Source
@@ -152,8 +153,9 @@ def _sentence(told: Told) -> str:
         else f"{len(account.prompts):,} prompts"
     )
     took = f" in {span(told.length_s)}" if told.length_s else ""
+    made, of = (account.measured, "measured requests") if account.measured else (account, "items")
     return (
-        f"{account.answered:,} of {account.total:,} items answered{took}: {asked}, "
+        f"{made.answered:,} of {made.total:,} {of} answered{took}: {asked}, "
         f"{models} model{'s' * (models != 1)} on {hosts} host{'s' * (hosts != 1)}."
     )
 
@@ -167,6 +169,8 @@ def _tiles(told: Told) -> list[Markup]:
 
 def _counts(told: Told) -> list[tuple[str, str, str | None]]:
     account = told.account
+    if account.measured:
+        return _counts_of_cells(account.measured, account)
     per_s = account.answered / told.length_s if told.length_s else None
     upstream = account.kinds["upstream_failed"]
     tries = account.tries
@@ -185,6 +189,18 @@ def _counts(told: Told) -> list[tuple[str, str, str | None]]:
     if account.in_parts:
         made.append(("read in parts", f"{account.in_parts:,}", "longer than any window"))
     return made
+
+
+def _counts_of_cells(made: Measured, account: Account) -> list[tuple[str, str, str | None]]:
+    """Of a benchmark, whose warm-ups are no measurements: how much it asked at a time is its choice."""
+    aside = account.total - account.open - made.total
+    return [
+        ("cells", f"{len(made.cells):,}", "a host, a model, a load"),
+        ("answered", f"{made.answered:,}", f"of {made.total:,} measured"),
+        ("failed", f"{made.failed:,}", share(made.failed, made.total)),
+        ("cut", f"{made.cut:,}", "at --max-tokens" if made.cut else None),
+        ("warm-ups", f"{aside:,}", "set aside, in no figure" if aside else None),
+    ]
 
 
 def _rankings(told: Told) -> list[Markup]:

@@ -35,7 +35,8 @@ def over_time(told: Told) -> Iterator[Markup]:
     )
     yield strips.chart(
         "How busy each host was",
-        "The share of its slots at work, over the same time; full height is all of them.",
+        "The share of its slots at work, over the same time; full height is all of them, or as many as a "
+        "benchmark asked at a time where that is more.",
         [strips.busy_strip(track) for track in line.tracks],
         axis,
     )

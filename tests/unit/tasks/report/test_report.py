@@ -266,6 +266,32 @@ def test_requests_that_overlap_have_lanes_of_their_own() -> None:
     assert track.utilisation == pytest.approx(2 / 3, abs=0.03)  # of 1.5 s, the half second in the middle idle
 
 
+def test_a_benchmark_counts_what_was_measured() -> None:
+    """Warm-ups, cut or failed, are told apart, in place of a rate that is the load's; a host that had four at
+    a time was at work in four slots, whatever llmq counts there."""
+    bench = {"load_mode": "closed", "concurrency": 4, "cut": True}
+    warm = answers("a", n=3, phase="warmup", **bench)
+    rows = answers("a", n=20, phase="measure", **bench) + answers("b", n=4, phase="measure", **bench)
+    bad = [
+        failed("timeout", k=k, model="m", **bench, phase=phase)
+        for k, phase in enumerate(("warmup", "measure"))
+    ]
+    told = tell(source(warm, rows, bad), {"hosts": [{"id": "a", "slots": 1}, {"id": "b", "slots": 8}]})
+    shown = text_of(page(told))
+    assert "24 of 25 measured requests answered" in shown
+    assert "cells 2 a host" in shown
+    assert "answered 24 of 25 measured" in shown
+    assert "failed 1 4 %" in shown
+    assert "cut 24 at --max-tokens" in shown
+    assert "warm-ups 4 set aside" in shown
+    assert "answers a second" not in shown
+    assert told.timeline is not None
+    assert {track.host: track.slots for track in told.timeline.tracks} == {"a": 4, "b": 8}
+    plain = text_of(page(tell(source(answers("a", cut=True, phase="measure")))))
+    assert "cut 30 at --max-tokens" in plain
+    assert "answers a second" in plain
+
+
 def test_of_many_requests_some_are_drawn_and_the_page_says_so() -> None:
     """More than 2,000: every so many-th, and the page stays small."""
     rows = [row | {"item_id": f"r-{k}-0"} for k in range(70) for row in answers("a", n=60)]
