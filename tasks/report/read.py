@@ -3,6 +3,7 @@ and a folder that has some of them. What is wrong with one is said with its name
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,11 @@ Reader = Callable[[Path, Head], Placed]
 
 
 def is_file(word: str) -> bool:
-    """A word that names a file or a folder (`bench/`), and no run."""
-    return word.endswith("/") or Path(word).suffix.lower() in SUFFIXES
+    """A word that names a file or a folder (`bench/`, or `bench` where that holds results), and no run;
+    `latest` is always the run."""
+    if word.endswith("/") or Path(word).suffix.lower() in SUFFIXES:
+        return True
+    return word != "latest" and any(os.path.isfile(os.path.join(word, name)) for name in IN_FOLDER)
 
 
 def read_file(path: Path) -> Source:

@@ -137,11 +137,12 @@ def test_files_of_requests_are_read_like_the_run(room: Room) -> None:
     ranked = said("rank", "latest", "--by", "e2e")["rankings"]
     assert {entry["host"]: entry["rank"] for entry in ranked[0]["entries"]} == {"fast": 1, "slow": 2}
     compared = said("compare", "host:fast", "host:slow", "--by", "e2e")
-    files = ("out/", "out/requests.csv", "out/requests.jsonl", "out/requests.parquet")
+    files = ("out/", "out", "out/requests.csv", "out/requests.jsonl", "out/requests.parquet")
     for file in files:
         assert said("rank", file, "--by", "e2e")["rankings"] == ranked, file
     assert said("compare", "host:fast", "host:slow", "--run", "out/", "--by", "e2e") == compared
-    assert said("compare", "out/requests.csv/host:fast", "host:slow", "--by", "e2e") == compared
+    for side in ("out/requests.csv", "out", "./out", str(room.folder / "out")):
+        assert said("compare", f"{side}/host:fast", "host:slow", "--by", "e2e") == compared, side
     assert said("report", "out/", "-o", "page.html")["run"] == room.status()["run_id"]
     assert "45 of 45 items answered" in (room.folder / "page.html").read_text()
     room.environ["LLMQ_HISTORY_URL"] = f"sqlite:///{room.folder / 'other.sqlite'}"

@@ -20,7 +20,7 @@ from tasks.report.metric import METRICS
 from tasks.report.page import page
 from tasks.report.rank import ranking_object, rankings, remarks
 from tasks.report.ranking_files import beside
-from tasks.report.read import read_file
+from tasks.report.read import is_file, read_file
 from tasks.report.rows import Source
 from tasks.report.sample import gather
 from tasks.report.table import to_object
@@ -274,3 +274,17 @@ def test_a_folder_is_read_by_its_rows(tmp_path: Path) -> None:
     assert read_file(tmp_path).path == tmp_path / "requests.csv"
     with pytest.raises(InputError, match="no such folder"):
         read_file(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("folder", ["bench", "bench/x.1", "latest"])
+def test_a_folder_with_results_is_one_without_a_slash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """Of an empty one nobody knows, it may be a run's name; `latest` is always the run."""
+    monkeypatch.chdir(tmp_path)
+    Path(folder).mkdir(parents=True)
+    assert (is_file(folder), is_file(f"{folder}/")) == (False, True)
+    Path(folder, "requests.jsonl").write_text(text_of(write_requests_jsonl))
+    assert is_file(folder) == (folder != "latest")
+    assert len(read_file(Path(folder)).rows or ()) == len(written_rows())
+    assert not is_file("no\0such" + "x" * 5000)
