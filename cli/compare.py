@@ -11,6 +11,7 @@ from cli.options import json_option
 from cli.screen import echo
 
 if TYPE_CHECKING:
+    from tasks.report.match import Within
     from tasks.report.rows import Source
     from tasks.report.sample import Sample
 
@@ -27,9 +28,12 @@ PART = re.compile(r"(?:(?P<run>.+?)/)?(?P<kind>host|model|engine):(?P<id>.+)")
 def compare(
     a: str, b: str, runs: tuple[str, ...], by: tuple[str, ...], slos: tuple[str, ...], as_json: bool
 ) -> None:
-    """Compare two hosts (host:ID), models (model:NAME) or engines (engine:NAME, each model they share by
-    itself) of a run (--run, default: the latest), or two runs, or parts of them (RUN/host:ID). A run may also
-    be a file of results or requests, or a folder (`bench/`).
+    """Compare two hosts (host:ID), models (model:NAME) or engines (engine:NAME) of a run (--run, default: the
+    latest), or two runs, or parts of them (RUN/host:ID). A run may also be a file of results or requests, or
+    a folder (`bench/`).
+
+    Hosts and engines are compared by each model they share, models by each host, runs by both. Where they
+    share none, all answers are compared, and a note says that the verdict is not theirs alone.
 
     Where both answered the same papers and prompts, these are compared pair by pair; that finds smaller
     differences, and no host is blamed for long papers. Where no difference is found, the answer says how
@@ -69,7 +73,8 @@ def compare(
     metrics = [resolve(word, [*samples[0], *samples[1]]) for word in by] or [
         METRICS[name] for name in COMPARED
     ]
-    found_matches, said = matches((names[0], samples[0]), (names[1], samples[1]))
+    within = _within({kind for _, kind, _ in wanted.values()})
+    found_matches, said = matches((names[0], samples[0]), (names[1], samples[1]), within)
     made = [
         replace(one, terms=terms)
         for terms, left, right in found_matches
@@ -85,7 +90,7 @@ def compare(
         return
     for one in made:
         echo(one.sentence())
-    for note in dict.fromkeys([one.note for one in made if one.note] + said):
+    for note in dict.fromkeys(said + [one.note for one in made if one.note]):
         echo(f"note: {note}")
 
 
@@ -95,6 +100,16 @@ def _parts(word: str, runs: tuple[str, ...]) -> tuple[tuple[str, ...], str | Non
     if not match:
         return (word,), None, None
     return ((match["run"],) if match["run"] else runs or ("latest",)), match["kind"], match["id"]
+
+
+def _within(kinds: set[str | None]) -> "Within":
+    """What both sides must have alike, where they can: a host that was given the smaller model is no faster
+    for it."""
+    if None in kinds:
+        return "host", "model"
+    if kinds == {"host"}:
+        return ("model",)
+    return ("host",) if kinds == {"model"} else ()
 
 
 def _samples(

@@ -17,10 +17,12 @@ COMPARED = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of two things that are compared, under the name a person gave it."""
+    """One of two things that are compared, under the name a person gave it. `in_turn`: it is several cells of
+    which some ran after others; what one of them did a second, nobody did all the time."""
 
     name: str
     sample: Sample
+    in_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ def compare(
 def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits, seed: int) -> Comparison:
     names = (a.name, b.name)
     own = [[r for r in side.sample.requests if r.apart(metric.apart) == group] for side in (a, b)]
+    if metric.per_second and (a.in_turn or b.in_turn):
+        which = " and ".join(side.name for side in (a, b) if side.in_turn)
+        n_a, n_b = map(len, own)
+        reason = f"the cells of {which} ran one after the other, and have no rate in common"
+        return Comparison(metric, None, names, n_a, n_b, None, None, reason=reason)
     if metric.per_second:
         return _compare_rates(metric, names, own[0], own[1], limits)
     left, right = ([r for r in requests if _usable(r, metric)] for requests in own)

@@ -1,26 +1,41 @@
 """Which answers are compared with which."""
 
+from dataclasses import replace
 from typing import Any
 
 from tasks.report.compare import compare
-from tasks.report.match import matches
+from tasks.report.match import Match, matches
 from tasks.report.metric import METRICS
 from tasks.report.sample import Sample, gather
 
 
-def samples(host: str, **ms_at: float) -> list[Sample]:
+def samples(host: str, model: str = "m", at_min: int = 0, **ms_at: float) -> list[Sample]:
     """Thirty answers of a host under each load, `c4=100` for 100 ms at four at a time; `run` for an ordinary
-    run."""
-    return gather(("run", row) for load, ms in ms_at.items() for row in _rows(host, load, ms)).samples
+    run. The loads one after the other, a minute each."""
+    loads = enumerate(ms_at.items(), at_min)
+    return gather(
+        ("run", row) for minute, (load, ms) in loads for row in _rows(host, model, minute, load, ms)
+    ).samples
 
 
-def _rows(host: str, load: str, ms: float) -> list[dict[str, Any]]:
+def _rows(host: str, model: str, minute: int, load: str, ms: float) -> list[dict[str, Any]]:
     asked = {} if load == "run" else {"concurrency": int(load[1:]), "load_mode": "closed"}
     return [
-        {"success": True, "host": host, "model": "m", "paper_id": str(k), "ttft_ms": ms * (1 + k / 1000)}
+        {"success": True, "host": host, "model": model, "paper_id": str(k), "ttft_ms": ms * (1 + k / 1000)}
+        | {"started_at": f"2026-01-01T00:{minute:02}:{k:02}+00:00", "stream_end_s": 0.5}
         | asked
         for k in range(30)
     ]
+
+
+def verdicts(found: list[Match], by: str = "ttft_ms") -> dict[str, float | str | None]:
+    """Terms -> a's figure over b's where they differ, 1 where they do not, or why it cannot be said."""
+    made = {terms: compare(a, b, METRICS[by])[0] for terms, a, b in found}
+    return {
+        terms: one.reason
+        or (one.difference and round(one.difference.ratio if one.difference.found else 1, 2))
+        for terms, one in made.items()
+    }
 
 
 def test_each_load_is_compared_by_itself() -> None:
@@ -43,3 +58,99 @@ def test_what_was_taken_together_is_said() -> None:
     """A run of several hosts is one side; of one host nothing need be said."""
     _, notes = matches(("r", [*samples("a", run=1), *samples("b", run=2)]), ("a", samples("a", run=3)))
     assert notes == ["r: hosts taken together: a, b"]
+
+
+SMALL = [*samples("mac", "small", run=100), *samples("pi", "small", run=800)]
+BIG = [*samples("mac", "big", run=100), *samples("pc", "big", run=50)]
+
+
+def test_models_are_compared_on_each_host_that_serves_both() -> None:
+    """The small one also runs on the slow machine, the big one on the fast: taken together, the big one is
+    far ahead, and where both run they are equal."""
+    pooled, _ = matches(("small", SMALL), ("big", BIG))
+    assert [one != 1 for one in verdicts(pooled).values()] == [True]
+    found, notes = matches(("small", SMALL), ("big", BIG), ("host",))
+    assert verdicts(found) == {"on mac": 1}
+    assert notes == [
+        "only small was asked on pi: not compared",
+        "only big was asked on pc: not compared",
+    ]
+    (terms, a, b), *_ = found
+    made = compare(a, b, METRICS["ttft_ms"])[0]
+    assert "on mac" in replace(made, terms=terms).sentence()
+
+
+def test_hosts_are_compared_by_each_model_they_share() -> None:
+    """And under each load of it. A model alone, the same on both, goes without saying."""
+    left = [*samples("a", "m", c1=100, c4=100), *samples("a", "n", c1=900)]
+    right = [*samples("b", "m", c1=200, c4=300), *samples("b", "k", c1=10)]
+    found, notes = matches(("a", left), ("b", right), ("model",))
+    assert verdicts(found) == {"m · 1 at a time": 0.5, "m · 4 at a time": 0.33}
+    assert len(notes) == 2
+    plain, _ = matches(("a", samples("a", c1=100)), ("b", samples("b", c1=200)), ("model",))
+    assert verdicts(plain) == {"1 at a time": 0.5}
+
+
+def test_a_model_of_other_loads_on_the_same_host_is_compared_there() -> None:
+    """All its loads together, which is said, and still no other host's answers among them."""
+    found, notes = matches(
+        ("m", [*samples("a", "m", c1=100), *samples("b", "m", c1=900)]),
+        ("n", [*samples("a", "n", c4=100), *samples("c", "n", c4=10)]),
+        ("host",),
+    )
+    assert verdicts(found) == {"on a": 1}
+    assert notes[0] == "they were asked under different loads: m 1 at a time; n 4 at a time"
+
+
+def test_where_nothing_is_shared_the_note_says_first_whose_the_verdict_is() -> None:
+    """Machines of two models, models of two hosts; what was taken together after it."""
+    pi, mac = samples("pi", "small", run=800), samples("mac", "big", run=100)
+    found, notes = matches(("small", pi), ("big", mac), ("host",))
+    assert verdicts(found) == {"": 8.0}
+    assert notes[0] == "the machines differ, and the verdict is theirs as much: small: pi; big: mac"
+    both = [*mac, *samples("mac", "huge", run=100)]
+    _, notes = matches(("pi", pi), ("mac", both), ("model",))
+    assert notes == [
+        "the models differ, and the verdict is theirs as much: pi: small; mac: big, huge",
+        "mac: models taken together: big, huge",
+    ]
+
+
+def test_two_runs_are_compared_by_each_model_of_a_host_that_both_have() -> None:
+    """A run that gave the slow host more of the work is no slower for it."""
+    found, notes = matches(("one", SMALL), ("two", [*SMALL, *BIG]), ("host", "model"))
+    assert verdicts(found) == {"small on mac": 1, "small on pi": 1}
+    assert notes == ["only two was asked big on mac, big on pc: not compared"]
+    found, notes = matches(("one", SMALL), ("two", BIG), ("host", "model"))
+    assert [terms for terms, _, _ in found] == [""], "where they share none, all answers"
+    assert "two: hosts taken together: mac, pc" in notes
+
+
+def test_prompts_of_two_lengths_are_not_compared_because_a_model_is_shared() -> None:
+    """Each host was asked both lengths, and of the model that both have another one."""
+    asked = (("a", "m", 100), ("a", "n", 900), ("b", "m", 900), ("b", "k", 100))
+    loads = [
+        gather(("run", row | {"target_prompt_tokens": n}) for row in _rows(host, model, 0, "c1", 5))
+        for host, model, n in asked
+    ]
+    left, right = ([*x.samples, *y.samples] for x, y in (loads[:2], loads[2:]))
+    found, notes = matches(("a", left), ("b", right), ("model",))
+    assert {terms for terms, _, _ in found} == {"100 tokens · 1 at a time", "900 tokens · 1 at a time"}
+    assert notes[0].startswith("the models differ")
+
+
+def test_rates_of_cells_that_ran_in_turn_are_not_taken_together() -> None:
+    """So many requests a second of one load, and then of another: the time of both is nobody's. Of hosts at
+    one time it is what they did together."""
+    turns, other = samples("a", c1=100, c4=100), samples("a", run=100)
+    found, _ = matches(("turns", turns), ("run", other))
+    assert verdicts(found, "rps") == {
+        "": "the cells of turns ran one after the other, and have no rate in common"
+    }
+    assert verdicts(found) == {"": 1}, "times are another matter"
+    two = [*other, *samples("b", run=100)]
+    found, _ = matches(("two", two), ("one", other))
+    assert verdicts(found, "rps") == {"": 2.0}
+    later = [*other, *samples("b", at_min=5, run=100)]
+    found, _ = matches(("later", later), ("one", other))
+    assert "one after the other" in str(verdicts(found, "rps")[""])
