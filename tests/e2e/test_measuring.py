@@ -62,7 +62,8 @@ def test_a_faster_host_is_first_and_history_remembers(room: Room) -> None:
         assert ranked["fast"]["simulated"]
     shown = room.llmq("rank").stdout
     assert re.search(
-        r"end-to-end latency, prompt read anew \(s, lower is better\)\n.*\n\s+1 +fast · sim-8b · simulated", shown
+        r"end-to-end latency, prompt read anew \(s, lower is better\)\n.*\n\s+1 +fast · sim-8b · simulated",
+        shown,
     )
     assert "they answered different papers" in shown
     said = room.llmq("compare", "host:fast", "host:slow", "--by", "e2e").stdout
