@@ -83,15 +83,18 @@ def _papers(rng: np.random.Generator) -> Iterator[Figure]:
 
 
 def _rates(rng: np.random.Generator) -> Iterator[Figure]:
-    """Four slots that are never idle, 400 answers: the true rate is that of endless work."""
-    true = 4 / (0.1 * np.exp(SIGMA**2 / 2))
+    """Slots that are never idle: the true rate is that of endless work."""
 
-    def holds() -> bool:
-        made = _sample("a", _busy(rng, slots=4, each=100))
+    def holds(slots: int, each: int) -> bool:
+        made = _sample("a", _busy(rng, slots=slots, each=each))
         (entry,) = rankings([made], RPS)[0].entries
-        return _holds(entry.interval, true)
+        return _holds(entry.interval, slots / (0.1 * np.exp(SIGMA**2 / 2)))
 
-    yield Figure("interval of requests a second", 100 * _share(holds, PIPELINE_TRIALS), "%", least=92)
+    hits = _share(lambda: holds(4, 100), PIPELINE_TRIALS)
+    yield Figure("interval of requests a second", 100 * hits, "%", least=92)
+    for n in (12, 30, 100):
+        hits = _share(lambda n=n: holds(1, n), PIPELINE_TRIALS)
+        yield Figure(f"... one at a time, n = {n}", 100 * hits, "%", least=92)
 
 
 def _ties(rng: np.random.Generator) -> Iterator[Figure]:

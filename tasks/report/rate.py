@@ -3,19 +3,22 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tasks.report.metric import Metric
 from tasks.report.sample import Request
 from tasks.report.stats import LEAST_N, Interval, of_mean
 
 BLOCKS = 10  # that a run is cut into, for the interval of a rate
+LEAST_IN_BLOCK = 3  # answers, where they are counted
+CLOSE_S = 0.001  # that stamps of one moment may differ by
 
 Limits = Mapping[str, float]  # metric -> the most it may be, in its unit
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many of `n` answers (or their tokens) a second; `blocks`: the same in equal parts of each run."""
+    """How many of `n` answers (or their tokens) a second; `blocks`: the same in parts of each run."""
 
     n: int
     value: float | None = None
@@ -35,13 +38,37 @@ def rate_of(requests: Sequence[Request], metric: Metric, limits: Limits) -> Rate
         length_s = max(r.finished_s for r in own) - start_s
         if length_s <= 0:
             continue
-        parts = [0.0] * BLOCKS
-        for r in own:
-            part = int((r.finished_s - start_s) / length_s * BLOCKS)
-            parts[min(part, BLOCKS - 1)] += _weight(r, metric, limits)
-        blocks += [part * BLOCKS / length_s for part in parts]
-        total, span_s = total + sum(parts), span_s + length_s
+        weighed = sorted((r.finished_s - start_s, _weight(r, metric, limits)) for r in own)
+        blocks += _of_like_count(weighed) if _one_by_one(own) else _of_like_length(weighed, length_s)
+        total, span_s = total + sum(weight for _, weight in weighed), span_s + length_s
     return Rate(len(timed), total / span_s, tuple(blocks)) if span_s else Rate(0)
+
+
+def _one_by_one(requests: Sequence[Request]) -> bool:
+    """Whether each was sent when the one before it had ended."""
+    in_turn = sorted(requests, key=lambda r: r.started_s)
+    return all(later.started_s > one.finished_s - CLOSE_S for one, later in pairwise(in_turn))
+
+
+def _of_like_count(weighed: Sequence[tuple[float, float]]) -> list[float]:
+    """Rates of parts with as many answers in each, of (end, weight): to count what falls into like spans of
+    time would add one answer more or less to each."""
+    many = min(BLOCKS, len(weighed) // LEAST_IN_BLOCK)
+    edges = [round(n * len(weighed) / many) for n in range(many + 1)] if many > 1 else []
+    ends = [0.0, *(end_s for end_s, _ in weighed)]
+    return [
+        sum(weight for _, weight in weighed[first:last]) / (ends[last] - ends[first])
+        for first, last in pairwise(edges)
+        if ends[last] > ends[first]
+    ]
+
+
+def _of_like_length(weighed: Sequence[tuple[float, float]], length_s: float) -> list[float]:
+    """Rates of spans of like length: of many at a time answers come in bursts."""
+    parts = [0.0] * BLOCKS
+    for end_s, weight in weighed:
+        parts[min(int(end_s / length_s * BLOCKS), BLOCKS - 1)] += weight
+    return [part * BLOCKS / length_s for part in parts]
 
 
 def around(rate: Rate) -> Interval | None:

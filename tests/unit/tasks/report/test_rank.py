@@ -216,6 +216,20 @@ def test_cells_have_no_rate_together() -> None:
     assert few.interval is None, "nine answers carry no interval"
 
 
+def test_the_rate_of_one_at_a_time_is_as_sure_as_its_answers() -> None:
+    """Twelve answers of about a second: counted in ten spans of time, one more or less in each made it 25 %
+    wide to either side; with as many answers in each part it is what the answers' own spread says."""
+    rng, at_s, made = random.Random(1), 0.0, rows("a", n=12)
+    for row in made:
+        took_s = rng.gauss(1.0, 0.08)
+        row |= {"started_at": f"2026-01-01T00:00:{at_s:09.6f}+00:00", "stream_end_s": took_s}
+        at_s += took_s
+    entry = entries(made, by="rps")["a"]
+    assert entry.interval
+    assert entry.value == pytest.approx(12 / at_s)
+    assert 0.01 < (entry.interval.high - entry.interval.low) / entry.value < 0.25
+
+
 def test_the_memory_of_a_cell_is_one_reading() -> None:
     """That each of its rows repeats; a run's answers have readings of their own."""
     memory = {"mem_model_mib": 900.0, "mem_source": "engine"}
