@@ -190,6 +190,35 @@ def test_no_dot_of_a_chart_covers_another(room: Room, browser: Browser) -> None:
         page.context.close()
 
 
+def test_a_long_ranking_is_folded_and_printed_whole(room: Room, browser: Browser) -> None:
+    """Twelve entries stand open, a click shows the others, and on paper all of them are there."""
+    rows = [
+        {
+            "success": True,
+            "item_id": f"r-{n}{k}-0",
+            "host": f"host{n:02}",
+            "model": "m",
+            "ttft_ms": 10.0 * n + k,
+        }
+        for n in range(1, 21)
+        for k in range(12)
+    ]
+    (room.folder / "many.json").write_text(json.dumps({"run_id": "many", "results": rows}))
+    path, _ = report(room, "many.json")
+    page, wrong = opened(browser, path, 380, "light")
+    seen = page.locator("#ranking .rankingbox").first.locator("tbody tr").filter(visible=True)
+    assert seen.count() == 12
+    assert "host12" in seen.last.inner_text()
+    page.get_by_text("8 more", exact=True).click()
+    assert seen.count() == 20
+    assert page.evaluate(CROSSING) == []
+    page.get_by_text("8 more", exact=True).click()
+    page.emulate_media(media="print")
+    assert seen.count() == 20
+    assert "host20" in seen.last.inner_text()
+    assert wrong == []
+
+
 def test_it_says_what_rank_says(measured: Room, browser: Browser) -> None:
     """Rank, name, n and median of each entry, for each metric; what failed and why; that it is simulated."""
     path, _ = report(measured, "latest", "-o", "page.html")

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from tasks.bench.cell import length_words
@@ -23,6 +23,7 @@ from tasks.report.told import Told
 from tasks.report.wording import NONE, number, share
 
 BOXES = 60  # rows of one chart; those of the most answers stay
+LISTED = 12  # entries of a ranking that stand open; the others a click away
 BOXED = ("ttft_ms", "itl_ms", "e2e_latency_s")
 HOW_TO_READ = (
     "A box is the middle half of the answers, the line in it the median; whiskers reach to the last answer "
@@ -133,11 +134,25 @@ def _ranking(ranking: Ranking, told: Told) -> Markup:
     rows = [_cells(entry, shared, axis, told) for entry in ranking.entries if entry.n]
     notes = [*without_rank(ranking, lambda entry: name_of(entry.cell, told)), *ranking.notes]
     title = _capital(titled(metric, ranking.apart, ranking.terms))
+    said = f"{title} ({metric.unit}, {metric.direction} is better)"
     return tag(
         "div",
-        table(f"{title} ({metric.unit}, {metric.direction} is better)", head, rows, "ranking"),
+        table(said, head, rows[:LISTED], "ranking"),
+        _rest(title, head, rows[LISTED:]),
         tag("ul", [tag("li", note) for note in notes], class_="note") if notes else None,
         class_="rankingbox",
+    )
+
+
+def _rest(title: str, head: Sequence[str], rows: Sequence[Sequence[Child]]) -> Markup | None:
+    if not rows:
+        return None
+    caption = f"{title}, {LISTED + 1} to {LISTED + len(rows)}"
+    return tag(
+        "details",
+        tag("summary", f"{len(rows):,} more"),
+        table(caption, head, rows, "ranking"),
+        class_="rest",
     )
 
 
