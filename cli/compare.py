@@ -52,11 +52,13 @@ def compare(
     from tasks.report.limits import read_limits
     from tasks.report.match import matches
     from tasks.report.metric import METRICS, find_metric
+    from tasks.report.paired import check_of_chains
     from tasks.report.rank import resolve
 
     if a == b:
         raise click.UsageError(f"A and B are both {a}")
     limits = read_limits(slos)
+    check_of_chains([*limits, *(find_metric(word).name for word in by)], None)
     for word in by:
         if find_metric(word).per_second == "good" and not limits:
             raise click.UsageError(

@@ -27,12 +27,14 @@ HEAD = ("95 % interval", "p90", "p95", "p99", "mean", "failed")
     "by",
     metavar="METRIC",
     multiple=True,
-    help="ttft, itl, tps, e2e, rps, goodput, prefill, memory, energy or a column of the results. Repeatable.",
+    help="ttft, itl, tps, e2e, rps, goodput, prefill, memory, energy or a column of the results; of pairs "
+    "also inference and total, of the whole chain. Repeatable.",
 )
 @click.option(
     "--per",
-    type=click.Choice(["host", "model", "engine", "pair"]),
-    help="Take together what else differs; by default each host x model is ranked.",
+    type=click.Choice(["host", "model", "engine", "pair", "model-pair"]),
+    help="Take together what else differs; by default each host x model is ranked. pair: chains, by who "
+    "wrote first and last; model-pair: by their models alone.",
 )
 @click.option("--slo", "slos", multiple=True, metavar="LIMITS", help="For goodput: ttft=500ms,e2e=10s")
 @click.option(
@@ -66,6 +68,7 @@ def rank(
     llmq rank
     llmq rank 3f9a --by ttft --by goodput --slo ttft=500ms,e2e=10s
     llmq rank bench/ --by tps
+    llmq rank --per pair --by total
     llmq rank results.json --per model -o summary.csv -o ranking.json
     llmq rank --history --since 30d --by tps
     """
@@ -102,22 +105,27 @@ def _of_runs(words: tuple[str, ...], by: tuple[str, ...], per: str | None, slos:
     from tasks.report.engines import engines_and_machines
     from tasks.report.limits import read_limits
     from tasks.report.metric import METRICS, find_metric
+    from tasks.report.paired import PAIRED, WHOLE, check_of_chains, gather_pairs, of_last_hop
     from tasks.report.rank import SHOWN, rankings, remarks, resolve
     from tasks.report.sample import gather
 
     limits = read_limits(slos)
-    for word in by:
-        find_metric(word)
+    check_of_chains([*limits, *(find_metric(word).name for word in by)], per)
     with sources(words or ("latest",)) as by_word:
         found = list({source.run: source for source in by_word.values()}.values())
         open_runs = [source.run for source in found if not source.ended]
-        gathered = gather((pair for source in found for pair in source), per)
+        rows = (one for source in found for one in source)
+        gathered = gather_pairs(rows, per) if per in PAIRED else gather(rows, per)
         machines = engines_machines(by_word) if per == "engine" else {}
     if not any(sample.requests for sample in gathered.samples):
         raise InputError(f"nothing to rank in {', '.join(s.run for s in found)}: {_why_nothing(gathered)}")
     wanted = [resolve(word, gathered.samples) for word in by]
-    shown = wanted or [METRICS[name] for name in (*SHOWN, *(["goodput_rps"] if limits else []))]
+    names = [one.name for one in WHOLE] if per in PAIRED else SHOWN
+    shown = wanted or [METRICS[name] for name in (*names, *(["goodput_rps"] if limits else []))]
     every = wanted or [one for one in METRICS.values() if one.per_second != "good" or limits]
+    if per in PAIRED:
+        wanted, shown = ([of_last_hop(one) for one in some] for some in (wanted, shown))
+        every = shown
     made = {
         metric.name: rankings(gathered.samples, metric, limits) for metric in dict.fromkeys([*shown, *every])
     }
@@ -136,6 +144,7 @@ def _of_runs(words: tuple[str, ...], by: tuple[str, ...], per: str | None, slos:
 def _of_history(by: tuple[str, ...], since: str | None) -> Made:
     from cli.history import needs_history
     from tasks.report.metric import find_metric
+    from tasks.report.paired import check_of_chains
     from tasks.report.rank import SHOWN
 
     needs_history()
@@ -145,6 +154,7 @@ def _of_history(by: tuple[str, ...], since: str | None) -> Made:
     from tasks.settings import read_settings
 
     metrics = [find_metric(word).name for word in by] or list(SHOWN)
+    check_of_chains(metrics, None)
     wanted = Filter(since=moment(since) if since else None)
     with history(read_settings()) as kept:
         made = [ranking for name in metrics for ranking in rankings_of_runs(kept, name, wanted)]

@@ -157,7 +157,7 @@ class Account:
         self.items[item_id] = Item(
             "@".join(str(part) for part in (model, row.get("host")) if part) or "unknown",
             row.get("parent"),
-            math.nan if row.get("reused_from") else figure(row, "e2e_latency_s"),
+            took_s(row),
             row.get("success"),
             row.get("pair_id"),
         )
@@ -210,3 +210,8 @@ class Account:
         seen.begin_s.append(end_s if math.isnan(begin_s) else min(begin_s, end_s))
         seen.end_s.append(end_s)
         seen.outcome.append(FAILED if not success else CUT if row.get("cut") else ANSWERED)
+
+
+def took_s(row: Row) -> float:
+    """The inference of an item; NaN where it is unknown, or another run's."""
+    return math.nan if row.get("reused_from") else figure(row, "e2e_latency_s")

@@ -20,7 +20,7 @@ STATUSES = ("ok", "timeout", "cancelled", "error")
 PARAMS = ("max_tokens", "temperature", "seed", "overflow")
 # What no statistics need, and what the others say already.
 TEXTS = frozenset({
-    "prompt_template", "reasoning", "error_message", "answer_key", "request_id", "worker", "enqueued_at",
+    "prompt_template", "reasoning", "error_message", "answer_key", "request_id", "worker",
     "first_token_at", "last_token_at", "schema_version", "request_index",
     "finish_reason", "layout", "quantization", "chunk_count", "ttfr_ms", "max_chunk_gap_ms", "http_status",
 })  # fmt: skip

@@ -15,7 +15,8 @@ class Metric:
     `direction`: which end is better. `better`: how the better of two is told, `{by}` being how much.
     `counted`: rests on the engine's token counts; estimates are left out. `apart`: the column (or `prompt`:
     first or cached) whose different values are never ranked against each other. `per_second`: not one value
-    a request but one an entry, so many of these a second."""
+    a request but one an entry, so many of these a second. `of_chain`: of all
+    hops of a chain, not of one answer."""
 
     name: str
     unit: str
@@ -25,6 +26,7 @@ class Metric:
     counted: bool = False
     apart: str | None = None
     per_second: Literal["requests", "good", "tokens"] | None = None
+    of_chain: bool = False
 
 
 _ALL = (
@@ -53,6 +55,10 @@ _ALL = (
            apart="energy_source"),
     Metric("energy_j_per_token", "J", "lower", "energy a token", "takes {by} less energy a token",
            counted=True, apart="energy_source"),
+    Metric("inference_s", "s", "lower", "inference of the whole chain, all hops",
+           "takes {by} less inference a chain", of_chain=True),
+    Metric("total_s", "s", "lower", "time of the whole chain, waiting included",
+           "brings a chain to its end {by} sooner", of_chain=True),
     Metric("rps", "1/s", "higher", "requests a second", "answers {by} more requests a second",
            per_second="requests"),
     Metric("goodput_rps", "1/s", "higher", "requests a second within the limits",
@@ -77,6 +83,8 @@ ALIASES = {
     "vram": "vram_used_mib_peak",
     "energy": "energy_j",
     "goodput": "goodput_rps",
+    "inference": "inference_s",
+    "total": "total_s",
 }
 
 

@@ -2,8 +2,9 @@
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tasks.report.account import Item
 from tasks.report.stats import quantile
@@ -23,31 +24,51 @@ class Pair:
         return quantile(sorted(self.took_s), 0.5) if self.took_s else None
 
 
+Key = TypeVar("Key", bound=Hashable)
 Pairs = dict[tuple[str, str], Pair]
 
 
 def pairs(items: Mapping[str, Item]) -> Pairs:
     """(first, last) -> its chains, of items that say their parent or their pair; empty without any."""
     parents = {item.parent for item in items.values() if item.parent}
+    above = {item_id: item.parent for item_id, item in items.items()}
     found: Pairs = {}
     for item_id, item in items.items():
         if item_id in parents or not (item.parent or item.pair):
             continue
-        hops = [item]
-        while hops[-1].parent in items and len(hops) <= len(items):
-            hops.append(items[hops[-1].parent or ""])
+        path = hops_of(item_id, above)
+        hops = [items[one] for one in path if one in items]
         pair = found.setdefault(_names(item, hops), Pair())
         pair.answered += item.success is True
         pair.failed += item.success is False
         pair.open += item.success is None
-        took_s = sum(hop.took_s for hop in hops)
+        took_s = inference_s(items[one].took_s if one in items else math.nan for one in path)
         if item.success and not math.isnan(took_s):
             pair.took_s.append(took_s)
     return found
 
 
+def hops_of(last: Key, above: Mapping[Key, Key | None]) -> list[Key]:
+    """From the last item of a chain to its first; `above` is what each of them read."""
+    path: dict[Key, None] = {last: None}
+    while (parent := above.get(next(reversed(path)))) is not None and parent not in path:
+        path[parent] = None
+    return list(path)
+
+
+def inference_s(took_s: Iterable[float]) -> float:
+    """Of all hops of a chain; NaN where that of one is."""
+    return sum(took_s)
+
+
 def _names(item: Item, hops: list[Item]) -> tuple[str, str]:
     if len(hops) == 1 and item.pair and "->" in item.pair:  # what it read is not among the rows
         first, _, last = item.pair.partition("->")
-        return first, last
+        return _as_matrix(first), _as_matrix(last)
     return hops[-1].who, hops[0].who
+
+
+def _as_matrix(side: str) -> str:
+    """`host:model` as an Item says who: `model@host`."""
+    host, _, model = side.partition(":")
+    return f"{model}@{host}" if model else side

@@ -35,8 +35,8 @@ def of_report(report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every item of a run as it stands now."""
     for row in report.rows():
         model = row.result.model if row.result else row.model
-        ended_ms = row.result.ended_ms if row.result else None
-        yield report.manifest.run_id, flat(to_object(row)) | {"model": model, "ended_ms": ended_ms}
+        stamps = {name: getattr(row.result, name, None) for name in ("added_ms", "ended_ms")}
+        yield report.manifest.run_id, flat(to_object(row)) | {"model": model} | stamps
 
 
 def source_of(report: Report) -> Source:

@@ -4,10 +4,13 @@ import csv
 import json
 import signal
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
+from tasks.report.read import read_file
+from tasks.report.told import tell
 from tests.e2e.room import LLMQ, Room, Simulator, wait_until
 
 PAIR = ("--generate", "small@peer1", "--summarize", "big@peer2")
@@ -367,3 +370,33 @@ def test_a_matrix_is_one_run(room: Room) -> None:
     assert [room.llmq("rm", "latest", "--yes").returncode for _ in range(2)] == [0, 0]
     left = [key for key in room.redis().scan_iter() if key.startswith(("llmq:answers:", "celery-task-meta-"))]
     assert not left, "rm gives back the answers of later stages too"
+
+
+def test_pairs_are_ranked_by_what_the_chain_took(room: Room) -> None:
+    """Not by its last hop: the same inference as chains.csv and the report's matrix have, and the whole time
+    with its waiting; from Redis and from every file alike."""
+    two_peers(room, jitter=0.2)
+    asked = ("chain", room.papers(6).name, "-p", "Why?", "-p", "How?", *PAIR)
+    done = room.llmq(*asked, "-o", "out.json", "-o", "chains.csv", "-o", "out/")
+    assert done.returncode == 0, done.stderr
+    with (room.folder / "chains.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    took_s, total_s = (median(float(row[name]) for row in table) for name in ("inference_s", "total_s"))
+    for source in ("latest", "out.json", "out"):
+        said = room.llmq("rank", source, "--per", "pair", "--json")
+        assert said.returncode == 0, said.stderr
+        made = {one["metric"]: one["entries"] for one in json.loads(said.stdout)["rankings"]}
+        assert made.keys() == {"inference_s", "total_s"}
+        for (entry,) in made.values():
+            assert (entry["pair_id"], entry["n"]) == ("peer1:small->peer2:big", 12), source
+        assert made["inference_s"][0]["value"] == pytest.approx(took_s, abs=0.002), source
+        late_s = 0.002 if source == "latest" else 0.1  # a file has no moment at which Redis knew the answer
+        assert made["total_s"][0]["value"] == pytest.approx(total_s, abs=late_s), source
+        assert took_s < made["total_s"][0]["value"]
+        drawn = tell(read_file(room.folder / source)).pairs if source != "latest" else {}
+        for pair in drawn.values():
+            assert (pair.median_s, len(pair.took_s)) == (made["inference_s"][0]["value"], 12), source
+    shown = room.llmq("rank", "--per", "model-pair", "--by", "total", "--by", "ttft").stdout
+    assert "small->big" in shown
+    assert "time to first token, last hop" in shown
+    assert "rank them with --per pair" in room.llmq("rank", "--by", "total").stderr
