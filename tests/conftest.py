@@ -16,6 +16,11 @@ from tasks.embedded import find_server
 PASSWORD = "only-for-tests"
 START_S = 20.0
 
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # begun in the background: what we start would ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class RedisServer:
     """A redis-server on a loopback port with an append-only file; it keeps port and data over restarts."""
