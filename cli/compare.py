@@ -49,21 +49,13 @@ def compare(
     from tasks.report.compare import COMPARED
     from tasks.report.compare import compare as compare_sides
     from tasks.report.engines import engines_and_machines
-    from tasks.report.limits import read_limits
     from tasks.report.match import matches
-    from tasks.report.metric import METRICS, find_metric
-    from tasks.report.paired import check_of_chains
+    from tasks.report.metric import METRICS
     from tasks.report.rank import resolve
 
     if a == b:
         raise click.UsageError(f"A and B are both {a}")
-    limits = read_limits(slos)
-    check_of_chains([*limits, *(find_metric(word).name for word in by)], None)
-    for word in by:
-        if find_metric(word).per_second == "good" and not limits:
-            raise click.UsageError(
-                "goodput counts answers within limits; say which: --slo ttft=500ms,e2e=10s"
-            )
+    limits = _limits(by, slos)
     wanted = {word: _parts(word, runs) for word in (a, b)}
     with sources(run for named, _, _ in wanted.values() for run in named) as found:
         still_open = {one.run for one in found.values() if not one.ended}
@@ -94,6 +86,20 @@ def compare(
         echo(one.sentence())
     for note in dict.fromkeys(said + [one.note for one in made if one.note]):
         echo(f"note: {note}")
+
+
+def _limits(by: tuple[str, ...], slos: tuple[str, ...]) -> dict[str, float]:
+    """Those of --slo, once all that is asked for can be compared."""
+    from tasks.report.limits import read_limits
+    from tasks.report.metric import find_metric
+    from tasks.report.paired import check_of_chains
+
+    limits = read_limits(slos)
+    wanted = [find_metric(word) for word in by]
+    check_of_chains([*limits, *(metric.name for metric in wanted)], None)
+    if any(metric.per_second == "good" for metric in wanted) and not limits:
+        raise click.UsageError("goodput counts answers within limits; say which: --slo ttft=500ms,e2e=10s")
+    return limits
 
 
 def _parts(word: str, runs: tuple[str, ...]) -> tuple[tuple[str, ...], str | None, str | None]:
