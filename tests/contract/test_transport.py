@@ -14,8 +14,9 @@ import pytest
 
 from tests.contract.engine_server import EngineServer, Reply, serving
 from worker_agent.completion import Limits
-from worker_agent.engines.transport import Ask, Call, send
-from worker_agent.errors import CallCancelled, EngineUnavailable
+from worker_agent.engines import transport
+from worker_agent.engines.transport import Ask, Call, dial, send
+from worker_agent.errors import CallCancelled, EngineTimeout, EngineUnavailable
 
 PATIENT = Limits(connect_s=20, first_token_s=20, between_tokens_s=20)
 
@@ -173,3 +174,56 @@ def test_a_line_is_stamped_when_its_first_byte_arrives() -> None:
             lines = list(reply.lines())
     assert [line for line, _ in lines] == [b"one", b"two"]
     assert [at for _, at in lines] == pytest.approx(wrote[:2], abs=0.05)
+
+
+class _Pushed(socket.socket):
+    """A socket whose sender is pushed off its core once the bytes are out, as by the reader it woke."""
+
+    off_s = 0.2
+
+    def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override]
+        sent = super().send(data, flags)
+        if data[-1:] == b"}":
+            time.sleep(self.off_s)
+        return sent
+
+
+def test_a_request_is_stamped_before_the_call_that_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is at work by the time that call returns, and its time must not be missing in ours."""
+    monkeypatch.setattr(transport, "dial", lambda parts, call: _Pushed(fileno=dial(parts, call).detach()))
+    with (
+        serving({"/": Reply((b"here",))}) as server,
+        send(Ask("POST", server.url, {}, b"{}"), Call()) as reply,
+    ):
+        assert reply.sent.at <= server.asked[0].at
+        assert reply.sent.headers_ms is not None
+        assert reply.sent.headers_ms >= 1000 * _Pushed.off_s
+
+
+def _reader(server: socket.socket, size: int, idle: threading.Event, begins: list[float]) -> None:
+    with server.accept()[0] as connection:
+        idle.wait(20)
+        begins.append(time.perf_counter())
+        while size > 0:
+            size -= len(connection.recv(1 << 20))
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+
+def test_a_request_that_is_read_late_is_stamped_late() -> None:
+    """What does not fit into the buffers on the way is handed over when the engine reads."""
+    paper = b"x" * (64 << 20)
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        idle, begins = threading.Event(), list[float]()
+        threading.Thread(target=_reader, args=(server, len(paper), idle, begins), daemon=True).start()
+        threading.Timer(0.2, idle.set).start()
+        with send(Ask("POST", f"http://127.0.0.1:{server.getsockname()[1]}/", {}, paper), Call()) as reply:
+            assert reply.status == 200
+    assert reply.sent.at > begins[0]
+
+
+def test_a_request_that_is_never_read_times_out() -> None:
+    """The limit is that of the first token, and the message says what the engine did not do."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with pytest.raises(EngineTimeout, match=r"did not take the request within 0\.3 s"):
+            send(Ask("POST", url, {}, b"x" * (64 << 20)), Call(Limits(first_token_s=0.3)))

@@ -6,14 +6,15 @@ whole answer. Knows no engine: it hands out lines and raises what the network di
 
 import http.client
 import io
+import selectors
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 from urllib.parse import SplitResult, urlsplit
 
 from worker_agent.corewait import Turns, turns
@@ -65,6 +66,33 @@ class _Wire(io.RawIOBase):
 
     def _silent(self) -> EngineTimeout:
         return EngineTimeout(f"{self._url}: no {self._what} within {self._allowed_s:g} s")
+
+
+class _Sender(http.client.HTTPConnection):
+    """The giving end of a socket. `at` is the instant before the call that took the last bytes: the engine
+    may have read them, and answered, by the time a busy machine lets that call return."""
+
+    at = 0.0
+
+    def hand_over(self, sock: socket.socket, allowed_s: float) -> None:
+        """From now on send over `sock`, and give up after `allowed_s`."""
+        self.sock, self._until = sock, clock() + allowed_s
+
+    def send(self, data: Any) -> None:
+        view = memoryview(data)
+        while view:
+            self._room()
+            self.at = clock()
+            view = view[self.sock.send(view) :]
+
+    def _room(self) -> None:
+        """Wait until the socket takes bytes: an engine that is busy with others may be slow to read."""
+        left = self._until - clock()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.sock, selectors.EVENT_WRITE)
+            if left <= 0 or not selector.select(left):
+                raise TimeoutError
+        self.sock.settimeout(left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +205,8 @@ def _send(ask: Ask, call: Call) -> Reply:
     sock = dial(parts, call)
     try:
         connected = clock()
-        _write(sock, parts, ask, call.limits.first_token_s)
-        at, wall = clock(), datetime.now(UTC)
+        at = _write(sock, parts, ask, call.limits.first_token_s)
+        wall = datetime.now(UTC) - timedelta(seconds=clock() - at)
         started_at = wall.isoformat(timespec="microseconds")
         sent = Sent(at, started_at, (connected - begun) * 1000, cpu_s=time.process_time(), turns=turns())
         call.sent(at, started_at, sent.connect_ms)
@@ -195,13 +223,14 @@ def _unanswered(url: str, error: Exception) -> EngineError:
     return EngineUnavailable(f"{url}: {reason}")
 
 
-def _write(sock: socket.socket, parts: SplitResult, ask: Ask, allowed_s: float) -> None:
-    sock.settimeout(allowed_s)  # an engine that is busy with others may be slow to read, too
-    connection = http.client.HTTPConnection(parts.hostname or "")
-    connection.sock = sock
+def _write(sock: socket.socket, parts: SplitResult, ask: Ask, allowed_s: float) -> float:
+    """The instant at which the last byte was handed over."""
+    sender = _Sender(parts.hostname or "")
+    sender.hand_over(sock, allowed_s)
     path = parts._replace(scheme="", netloc="").geturl() or "/"
     headers = {"Host": parts.netloc, "Connection": "close", **ask.headers}
     try:
-        connection.request(ask.method, path, ask.body, headers)
+        sender.request(ask.method, path, ask.body, headers)
     except TimeoutError:
         raise EngineTimeout(f"{ask.url}: did not take the request within {allowed_s:g} s") from None
+    return sender.at
