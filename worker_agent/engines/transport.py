@@ -32,6 +32,7 @@ __all__ = ["Ask", "Call", "Reply", "Sent", "send"]
 
 RECV_BYTES = 64 * 1024
 LINE_BYTES = 4 * 1024 * 1024
+LOOK_S = 0.001
 
 
 class _Wire(io.RawIOBase):
@@ -39,11 +40,12 @@ class _Wire(io.RawIOBase):
 
     def __init__(self, sock: socket.socket, url: str) -> None:
         self._sock, self._url = sock, url
-        self.at = 0.0
+        self.at, self._looked = 0.0, False
 
     def wait(self, since: float, allowed_s: float, what: str) -> None:
         """From now on give up `allowed_s` after the moment `since`."""
         self._until, self._allowed_s, self._what = since + allowed_s, allowed_s, what
+        self._looked = False
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """What HTTPResponse asks of a socket."""
@@ -54,9 +56,12 @@ class _Wire(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         left = self._until - clock()
-        if left <= 0:
+        if left <= 0 and self._looked:
             raise self._silent()
-        self._sock.settimeout(left)
+        # One look when time is up: who was kept off the core may have an answer waiting, and once, because
+        # keep-alives earn no patience.
+        self._looked = left <= 0
+        self._sock.settimeout(max(left, LOOK_S))
         try:
             size = self._sock.recv_into(buffer)
         except TimeoutError:
@@ -90,9 +95,9 @@ class _Sender(http.client.HTTPConnection):
         left = self._until - clock()
         with selectors.DefaultSelector() as selector:
             selector.register(self.sock, selectors.EVENT_WRITE)
-            if left <= 0 or not selector.select(left):
+            if not selector.select(max(left, 0.0)):
                 raise TimeoutError
-        self.sock.settimeout(left)
+        self.sock.settimeout(max(left, LOOK_S))
 
 
 @dataclass(frozen=True, slots=True)
