@@ -6,10 +6,20 @@ from dataclasses import dataclass
 
 from tests.contract.engine_server import EngineServer, Reply
 from tests.contract.wires import MODEL, SSEWire
+from tests.nearest import nearest
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines import Call, Engine
 
 LIMITS = Limits(connect_s=5, first_token_s=5, between_tokens_s=5)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An answer beside the server's own instants: when the request was in, and when it wrote each step."""
+
+    done: Completion
+    asked_at: float
+    wrote: tuple[float, ...]
 
 
 @dataclass
@@ -26,6 +36,16 @@ class Bench:
             self.server.replies[self.wire.chat_path] = reply
         request = Request(**{"model": MODEL, "prompt": "Why?", "window": 2048} | asked)  # type: ignore[arg-type]
         return self.engine.complete(request, Call(limits))
+
+    def nearest(self, reply: Reply, off: Callable[[Seen], float], enough: float = 0.0) -> Seen:
+        """As `complete`, where times are asserted: the attempt that this machine disturbed least."""
+
+        def attempt() -> Seen:
+            self.server.wrote.clear()
+            done = self.complete(reply)
+            return Seen(done, self.server.asked[-1].at, tuple(self.server.wrote))
+
+        return nearest(attempt, off, enough)
 
     def begin(self, reply: Reply, call: Call) -> Callable[[], BaseException | Completion]:
         """Ask in another thread; the returned function waits for how it ended."""

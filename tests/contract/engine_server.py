@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +32,14 @@ class Drop:
     """Break the connection: a reset, as from a process that was killed."""
 
 
-Step = bytes | Pause | Hang | Drop
+@dataclass(frozen=True)
+class Told:
+    """Bytes that are made when they are due, of the instants so far: the request's, and each step's."""
+
+    make: Callable[[float, list[float]], bytes]
+
+
+Step = bytes | Pause | Hang | Drop | Told
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,8 @@ class _Connection(BaseHTTPRequestHandler):
             case bytes():
                 self.server.wrote.append(time.perf_counter())
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(step), step) if chunked else step)
+            case Told(make):
+                return self._do(make(self.server.asked[-1].at, self.server.wrote), chunked)
             case Pause(seconds):
                 time.sleep(seconds)
             case Hang(murmur):

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contract.bench import Bench
-from tests.contract.engine_server import Pause, Reply
+from tests.contract.engine_server import Hang, Reply
 from tests.contract.wires import MODEL, WINDOW
 from worker_agent.errors import BadReply, EngineTimeout, EngineUnavailable, ModelNotFound
 
@@ -51,8 +51,7 @@ def test_a_probe_of_nothing_is_unavailable(bench: Bench) -> None:
 
 def test_a_probe_that_hangs_is_a_timeout(bench: Bench) -> None:
     """A probe has its own short limit."""
-    slow = {path: Reply(before=(Pause(0.3),)) for path in bench.server.replies}
-    bench.server.replies = slow
+    bench.server.replies = {path: Reply(before=(Hang(),)) for path in bench.server.replies}
     with pytest.raises(EngineTimeout, match=r"no reply within 0\.05 s"):
         bench.engine.state(timeout_s=0.05)
 
