@@ -222,6 +222,7 @@ def _measure(
     from cli.outcome import follow_to_end
     from cli.progress import Progress
     from tasks.bench.asked import to_bench
+    from tasks.bench.machines import lanes, taking_turns
     from tasks.fleet import workers
     from tasks.hosts import live_hosts
     from tasks.session import session
@@ -236,6 +237,8 @@ def _measure(
                 for host in (one for one in hosts if one.id in fleet.down):
                     where, why = f"{host.id} ({host.url})", fleet.down[host.id]
                     progress.note(f"{where} is down, and is measured if it comes up meanwhile: {why}")
+                for line in taking_turns(lanes(fleet.records, shared=bench.shared)):
+                    progress.note(line)
                 wanted.down = dict(fleet.down)
                 wanted.saw(fleet.records)
                 run_id = _start(on, to_bench(bench, fleet.records, *questions), progress, wanted, fresh=fresh)

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from tasks.ledger.claim import Claim, new_token
-from tasks.ledger.ledger import Ledger
+from tasks.ledger.ledger import IN_LINE, Ledger
 from tasks.ledger.outlook import Outlook
 from tasks.livehost import LiveHost
 from tasks.neighbours import Neighbours
@@ -18,6 +18,9 @@ from tasks.queues import model_of
 from tasks.slots import Slots
 
 ASK_AGAIN_S = 0.25  # while there is work and none of it is for us
+IN_LINE_S = (
+    1.0  # likewise, while a cell waits for another's: who is measured next to us may hear no more of us
+)
 SHARED_S = 0.005  # a look that began so long before somebody asked will do for them too
 # Redis may have come back without the last claims and commits: holders say first what they have.
 AFTER_OUTAGE_S = 3.0
@@ -44,6 +47,7 @@ class Claims:
         self._neighbours, self._models = neighbours, models
         self.plenty = False  # so much was due at the last claim that an invitation waits for every slot
         self._refused: dict[tuple[str, str], _Refusal] = {}  # by run and queue
+        self._in_line = False  # at the last claim
         self._looking = Lock()
         self._looked_at, self._looks = float("-inf"), list[Outlook]()
 
@@ -55,7 +59,8 @@ class Claims:
                 return claim
             if not any(look.busy for look in looks):
                 return None
-            self._slots.rest(ASK_AGAIN_S * self._neighbours.crowd)
+            again_s = ASK_AGAIN_S * self._neighbours.crowd
+            self._slots.rest(max(IN_LINE_S, again_s) if self._in_line else again_s)
         return None
 
     def anything(self) -> bool:
@@ -98,7 +103,7 @@ class Claims:
 
     def _ask(self, look: Outlook, choice: Choice) -> Claim | None:
         token = new_token(self._live.incarnation)
-        others = self._neighbours.of(look.queue)
+        others, reasons = self._neighbours.of(look.queue), list[str]()
         alone = not any(host.able for host in others)
         claim = self._ledger.claim(
             look.run_id,
@@ -108,7 +113,10 @@ class Claims:
             alone=alone,
             choice=choice,
             begin=not self._slots.full,
+            machine=self._live.machine,
+            refused=reasons.append,
         )
+        self._in_line = IN_LINE in reasons
         if claim:
             # As many threads as this may each have taken an invitation and nothing of what is due.
             threads = sum(host.slots + 1 for host in others) + self._slots.slots + 1

@@ -53,8 +53,9 @@ class HostRecord:
     `busy` bundles sit in a slot (of a drained host: those it has not let go of yet); `trouble` says what is
     wrong if it takes no work, `drained` that somebody paused it; `slots_are` tells where their number is
     found out; `current`: the model it works for (its fleet-wide name); `about` is the machine of the worker
-    (worker_agent/machine.py) with its llmq, `beside_engine` whether the engine is on it; `first_token_rates`
-    as in tasks/patience.py."""
+    (worker_agent/machine.py) with its llmq, `beside_engine` whether the engine is on it;
+    `engine_machine`: the engine's (worker_agent/locate.py), nothing where it is simulated;
+    `first_token_rates` as in tasks/patience.py."""
 
     id: str
     incarnation: str
@@ -76,6 +77,7 @@ class HostRecord:
     speeds: tuple[ModelSpeed, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
     beside_engine: bool = False
+    engine_machine: str = ""
 
     @property
     def able(self) -> bool:

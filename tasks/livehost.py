@@ -20,13 +20,13 @@ from worker_agent.detect import connect
 from worker_agent.engines.base import LOAD_S, Engine
 from worker_agent.errors import EngineError, EngineOverloaded, EngineUnavailable, ModelNotFound
 from worker_agent.knee import CAP, Knee
+from worker_agent.locate import machine_of
 from worker_agent.machine import about, hostname, machine_id
 from worker_agent.version import git_sha, llmq_version, python_version
 
 log = logging.getLogger(__name__)
 
 LOAD_GRACE_S = 60.0  # beyond the time an engine has to load a model
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_AT_FIRST = 4  # slots, however many an engine reports, where they are to be found out
 
 
@@ -49,6 +49,7 @@ class LiveHost:
         self._gone: set[str] = set()  # models that the engine said it does not have
         self._look_at = 0.0
         self._loads, self._load_began = 0, 0.0
+        self._engines_machine = machine_of(host.url)
         self._lock = threading.Lock()
         self.knee: Knee | None = None
         self.look()
@@ -83,6 +84,11 @@ class LiveHost:
         """What this host answers with, its default first."""
         found = {model.name: model for model in self._state.models}
         return tuple(self._served(name, found) for name in self._names() if name.fleet not in self._gone)
+
+    @property
+    def machine(self) -> str:
+        """The one that the engine is on; nothing where it is simulated, for then one stands for many."""
+        return "" if self._state.simulated else self._engines_machine
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -175,6 +181,7 @@ class LiveHost:
             return self._look_for_gone()
         try:
             self._state = self.engine.state()
+            self._engines_machine = machine_of(self.host.url)  # now its name is known for certain
             self._gone.clear()
             answered, reason = bool(self.models), "no model to answer with"
         except EngineError as error:
@@ -223,7 +230,8 @@ class LiveHost:
             first_token_rates=tuple(self.patience.rates().items()),
             speeds=tuple(ModelSpeed(model, speed) for model, speed in self.speeds.all().items()),
             about=about() | {"llmq": llmq_version(), "git": git_sha(), "python": python_version()},
-            beside_engine=urlsplit(self.host.url).hostname in LOOPBACK,
+            beside_engine=self._engines_machine == machine_id(),
+            engine_machine=self.machine,
         )
 
     @property

@@ -115,7 +115,7 @@ class Manifest:
         if rank := PRIORITIES[self.priority]:
             fields += ["priority", str(rank)]
         if self.bench:
-            fields += ["bench", "1"]
+            fields += ["bench", "shared" if self.bench.shared else "alone"]
         if depth := stages_.depth(self.stages):
             names = [stage.name for stage in self.stages]
             fields += ["depth", str(depth), "stages", json.dumps(names), "upstream", _blank_failure()]

@@ -137,8 +137,8 @@ def _header(head: bytes, name: bytes) -> str:
 class TrueServer:
     """One thread for all connections: what is due is written at once, whoever else is served."""
 
-    def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self._listening = socket.create_server((address, 0), backlog=512)
         self._listening.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listening, selectors.EVENT_READ)
@@ -149,7 +149,8 @@ class TrueServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        address, port = self._listening.getsockname()
+        return f"http://{address}:{port}"
 
     def serve(self) -> None:
         """Until `over`."""
@@ -223,9 +224,9 @@ class TrueServer:
 
 
 @contextmanager
-def true_server() -> Iterator[TrueServer]:
+def true_server(address: str = "127.0.0.1") -> Iterator[TrueServer]:
     """In a thread of this process, for the time of the block."""
-    server = TrueServer()
+    server = TrueServer(address)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     yield server

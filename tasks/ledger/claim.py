@@ -15,7 +15,7 @@ from tasks.work import Bundle
 class Claim:
     """A bundle now held under `token`. `items` are those without a result; `claimed_ms` and
     `added_ms` are by the clock of Redis. `suspect` ran when earlier holders died, `deaths` times.
-    `begun`: its first item is."""
+    `begun`: its first item is. `machine`: the key of the one that it has to itself."""
 
     run_id: str
     number: int
@@ -29,6 +29,7 @@ class Claim:
     suspect: int | None = None
     deaths: int = 0
     begun: bool = False
+    machine: str = ""
     claimed_at: float = field(default_factory=time.monotonic)
     claimed_wall_s: float = field(default_factory=time.time)
 
@@ -61,6 +62,7 @@ class Claim:
             suspect=int(fields["suspect"]) if "suspect" in fields else None,
             deaths=int(fields.get("deaths", 0)),
             begun=begun,
+            machine=fields.get("machine", ""),
         )
 
 

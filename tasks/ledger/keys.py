@@ -29,6 +29,8 @@ Beside runs:
     llmq:host:<id>           string  a live worker's record, with a time to live
     llmq:held:<host>         set     "<run> <bundle>" that host's worker holds
     llmq:drained             set     ids of hosts that somebody paused, until somebody resumes them
+    llmq:machine:<machine>   hash    the cell of a benchmark that has it to itself, and which hosts wait
+                                     for it since when; goes a minute after the last
     llmq:steward             string  the leading worker
     llmq:tick                hash    the steward's last tick, and until when it expires nothing
     llmq:cancelled           channel runs, as they are cancelled
@@ -114,6 +116,10 @@ def host(host_id: str) -> str:
 
 def held(host_id: str) -> str:
     return HELD_PREFIX + host_id
+
+
+def machine(name: str) -> str:
+    return f"llmq:machine:{name}"
 
 
 def result(item_id: str) -> str:

@@ -24,6 +24,7 @@ from tasks.work import PROTOCOL, Entry, Manifest
 
 log = logging.getLogger(__name__)
 ANY = Choice(take=True)  # the longest of what is due
+IN_LINE = "in line"
 MOST_HELD = 256  # bundles at work that a look tells of
 LONGEST_PAUSE_MS = 9_000  # between two ticks of a steward that is awake; leader TTL < this < lease
 
@@ -109,21 +110,25 @@ class Ledger(Scripts):
         alone: bool,
         choice: Choice = ANY,
         begin: bool = False,
+        machine: str = "",
+        refused: Callable[[str], None] = lambda _: None,
     ) -> Claim | None:
         """Hold what `choice` wants of a queue, if it is still to be had, and `begin` its first item. None:
-        nothing to do."""
+        nothing to do, and `refused` hears why: IN_LINE where a cell waits for the engine's `machine`, which
+        others have."""
         which = "none" if not choice.take else "shortest" if choice.probe else "longest"
         most = "" if choice.most is None else choice.most
         helps = [f"{one.number} {one.token}" for one in choice.help_]
-        args = [token, host, self.lease_ms, int(alone), queue, PROTOCOL, which, most, int(begin), *helps]
-        answer = self._run("claim", run_id, args)
+        args = [token, host, self.lease_ms, int(alone), queue, PROTOCOL, which, most, int(begin)]
+        answer = self._run("claim", run_id, [*args, machine and keys.machine(machine), *helps])
         if answer[0] != "granted":
+            refused(str(answer[0]))
             return None
         return Claim.granted(run_id, token, answer[1:], begun=begin)
 
     def begin(self, claim: Claim, host: str, item: int) -> str:
         """An item goes to the engine now: whoever dies from here on died with it. Answers as `renew`."""
-        args = [claim.number, claim.token, host, self.lease_ms, item]
+        args = [claim.number, claim.token, host, self.lease_ms, item, claim.machine]
         return str(self._run("renew", claim.run_id, args))
 
     def renew(self, claims: Sequence[Claim], host: str) -> list[str]:
@@ -133,7 +138,7 @@ class Ledger(Scripts):
         for claim in claims:
             self._registered("renew")(
                 keys=keys.of_run(claim.run_id),
-                args=[claim.number, claim.token, host, self.lease_ms, ""],
+                args=[claim.number, claim.token, host, self.lease_ms, "", claim.machine],
                 client=pipe,
             )
         return list(pipe.execute())

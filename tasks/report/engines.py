@@ -10,12 +10,13 @@ from tasks.report.wording import some
 
 
 def machines_of(hosts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Host -> machine, of the hosts of run.json whose engine is known to be on their worker's."""
-    return {
-        str(one["id"]): str(one["machine"])
+    """Host -> its engine's machine, of the hosts of run.json: the worker's where the engine is on that, else
+    as the worker knew it by the engine's address, which runs of before do not say."""
+    where = {
+        one["id"]: one.get("machine") if one.get("beside_engine") else one.get("engine_machine")
         for one in hosts
-        if one.get("beside_engine") and one.get("machine")
     }
+    return {str(host): str(machine) for host, machine in where.items() if machine}
 
 
 def engines_and_machines(samples: Sequence[Sample], machines: Mapping[str, str]) -> list[str]:

@@ -3,8 +3,9 @@
 if redis.call('EXISTS', run) == 0 or redis.call('HEXISTS', run, 'ended') == 1 then return -1 end
 local members = redis.call('ZRANGE', owed, 0, -1)
 for _, n in ipairs(members) do
-  local host = redis.call('HGET', bundle_key(n), 'host')
+  local host, machine = unpack(redis.call('HMGET', bundle_key(n), 'host', 'machine'))
   if host then redis.call('SREM', held_prefix .. host, run_id .. ' ' .. n) end
+  if machine then redis.call('PEXPIRE', machine, FORGOTTEN) end
   if n ~= SUBMISSION then redis.call('ZREM', due_key(n), n) end
   redis.call('DEL', bundle_key(n))
 end

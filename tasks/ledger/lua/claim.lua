@@ -1,23 +1,24 @@
 -- Keeps true: a bundle has at most one holder whose lease lives, and no more bundles of a run are
 -- held than it allows; who holds a bundle that may have killed its holders holds no other such, so
--- that innocents do not share the blame; who is taken over from keeps the item it is at.
+-- that innocents do not share the blame; who is taken over from keeps the item it is at; of the cells of one
+-- machine at most one is held, and who has waited longest for it is next.
 -- ARGV: token, host, lease ms, alone (1: no other live host serves this), queue, the worker's protocol,
 -- which of what is due (`longest`, `shortest`, `none`), of at most so many tokens or '', whether its first
--- item goes to the engine now (1) or later (then the holder says when), then what may be taken over if none
--- of it is granted: "<n> <its holder's token>", the best first.
+-- item goes to the engine now (1) or later (then the holder says when), the key of the engine's machine or '',
+-- then what may be taken over if none of it is granted: "<n> <its holder's token>", the best first.
 -- Answer: the reason there is nothing, or `granted`, n, record, claimed ms, the hash (flat), missing items.
 local token, host, lease_ms, alone, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local which, most, begins = ARGV[7], ARGV[8], ARGV[9] == '1'
+local machine = ARGV[10] ~= '' and redis.call('HGET', run, 'bench') == 'alone' and ARGV[10] or nil
+local LATELY = 5000 -- ms; who waits for a machine asks more often
 local t = now()
 
 local has_suspect -- found out once, if it matters
 local function holds_suspect()
   if has_suspect ~= nil then return has_suspect end
   has_suspect = false
-  local every_bundle = string.sub(bundle_prefix, 1, -string.len(run_id) - 2)
   for _, member in ipairs(redis.call('SMEMBERS', held_prefix .. host)) do
-    local key = every_bundle .. string.gsub(member, ' ', ':')
-    if redis.call('HEXISTS', key, 'deaths') == 1 then has_suspect = true end
+    if redis.call('HEXISTS', key_of(member), 'deaths') == 1 then has_suspect = true end
   end
   return has_suspect
 end
@@ -28,6 +29,23 @@ local function tries_here(n)
   return here
 end
 
+local in_line = false -- there is a cell to be had, and others have the machine, or come before us
+
+local function has_machine()
+  if not machine then return true end
+  local since, before = t, t
+  local fields = redis.call('HGETALL', machine)
+  for at = 1, #fields, 2 do
+    local asks, from, last = string.match(fields[at], '^asks:(.+)$'), string.match(fields[at + 1], '^(%d+) (%d+)$')
+    if asks and tonumber(last) > t - LATELY then
+      if asks == host then since = tonumber(from) else before = math.min(before, tonumber(from)) end
+    end
+  end
+  in_line = is_taken(machine) or since > before
+  if in_line then redis.call('HSET', machine, 'asks:' .. host, since .. ' ' .. t) end
+  return not in_line
+end
+
 local function free(n)
   local score = tonumber(redis.call('ZSCORE', owed, n) or BLOCKED)
   local holder, in_queue, excluded, deaths = unpack(
@@ -35,7 +53,7 @@ local function free(n)
   if holder or in_queue ~= queue or score > t then return false end
   if score >= BEHIND and score < MOMENT and tries_here(n) then return false end -- our own late call
   if deaths and holds_suspect() then return false end
-  return alone == '1' or not excluded or tonumber(excluded) <= t
+  return (alone == '1' or not excluded or tonumber(excluded) <= t) and has_machine()
 end
 
 -- Its holder is at work on one item and keeps that; one that has not begun keeps nothing.
@@ -52,7 +70,7 @@ end
 
 local function grant(n)
   local key = bundle_key(n)
-  if redis.call('HGET', key, 'holder') ~= token then hold(n, token, host, lease_ms) end
+  if redis.call('HGET', key, 'holder') ~= token then hold(n, token, host, lease_ms, machine) end
   local missing, tried = missing_items(n)
   if #missing == 0 then missing = tried end -- a copy was asked for
   if #missing == 0 then finish(n) return nil end
@@ -104,9 +122,9 @@ local due
 if which == 'shortest' then due = first_free('-inf', '(' .. BEHIND, true) or first_free('-inf', t) end
 if which == 'longest' then due = most == '' and first_free('-inf', t) or most ~= '' and first_short() end
 if due then return due end
-for at = 10, #ARGV do
+for at = 11, #ARGV do
   local n, from = string.match(ARGV[at], '^(%d+) (.+)$')
   local granted = take_over(n, from) and grant(n)
   if granted then return granted end
 end
-return {'nothing'}
+return {in_line and 'in line' or 'nothing'}

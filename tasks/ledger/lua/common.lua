@@ -3,7 +3,8 @@
 -- what was begun, then the longest), unheld with a moment as score (due then), held (score: the end of its
 -- lease), or blocked behind another: the original of its copies, or the parent whose answers it reads. Beside its holder a bundle may have some who held it before and still try one item
 -- of it each: `try:<token>` in its hash, "<item> <until> <in time, or late> <host>".
--- KEYS 1-12 come from keys.of_run.
+-- A cell that has the machine of its host to itself names that machine's key in its hash (`machine`), and the
+-- key names the cell: the machine is taken while both do. KEYS 1-12 come from keys.of_run.
 local run, plan, owed, counts, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bundle_prefix, result_prefix, held_prefix = KEYS[6], KEYS[7], KEYS[8]
 local open_runs, ended_runs, all_runs, due_prefix = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
@@ -14,6 +15,7 @@ local BEHIND = 5e11 -- due, but after everything else
 local BEGUN = 1e10  -- before what nobody has begun
 local LATER = 2e10  -- and each stage before the one whose answers it reads, so that chains finish early
 local BLOCKED = 9e15
+local FORGOTTEN = 60000 -- ms after its last cell, of a machine
 
 local function now()
   local time = redis.call('TIME')
@@ -21,6 +23,17 @@ local function now()
 end
 
 local function bundle_key(n) return bundle_prefix .. n end
+
+-- Of "<run> <n>".
+local function key_of(member)
+  local every_bundle = string.sub(bundle_prefix, 1, -string.len(run_id) - 2)
+  return every_bundle .. string.gsub(member, ' ', ':')
+end
+
+local function is_taken(machine)
+  local cell = redis.call('HGET', machine, 'cell')
+  return cell and redis.call('HGET', key_of(cell), 'machine') == machine
+end
 
 -- The unheld bundles of the same queue, with the same scores: what a claim looks through.
 local function due_key(n) return due_prefix .. redis.call('HGET', bundle_key(n), 'queue') end
@@ -72,12 +85,18 @@ end
 
 local function has_result(n, item) return redis.call('EXISTS', result_prefix .. n .. '-' .. item) == 1 end
 
-local function hold(n, token, host, lease_ms)
+-- `machine`: the key of the one it has to itself, nil if it has none.
+local function hold(n, token, host, lease_ms, machine)
   if redis.call('ZREM', due_key(n), n) == 1 then count_waiting(n, -1) end
   redis.call('HINCRBY', counts, 'held', 1)
   redis.call('HSET', bundle_key(n), 'holder', token, 'host', host, 'begun', 1)
   redis.call('SADD', held_prefix .. host, run_id .. ' ' .. n)
   redis.call('ZADD', owed, now() + lease_ms, n)
+  if not machine then return end
+  redis.call('HSET', bundle_key(n), 'machine', machine)
+  redis.call('HSET', machine, 'cell', run_id .. ' ' .. n)
+  redis.call('HDEL', machine, 'asks:' .. host)
+  redis.call('PERSIST', machine)
 end
 
 local TRY = '^(%d+) (%d+) (%a+) (.+)$'
@@ -107,10 +126,11 @@ local function each_try(n, see)
 end
 
 local function let_go(n)
-  local host = redis.call('HGET', bundle_key(n), 'host')
+  local host, machine = unpack(redis.call('HMGET', bundle_key(n), 'host', 'machine'))
   redis.call('HINCRBY', counts, 'held', -1)
   redis.call('SREM', held_prefix .. host, run_id .. ' ' .. n)
-  redis.call('HDEL', bundle_key(n), 'holder', 'host', 'running', 'since')
+  redis.call('HDEL', bundle_key(n), 'holder', 'host', 'running', 'since', 'machine')
+  if machine then redis.call('PEXPIRE', machine, FORGOTTEN) end
 end
 
 -- Items without a result: those to do, an item that somebody is late with behind the others; and apart

@@ -92,6 +92,9 @@ def test_machines_are_told_apart_from_engines_where_they_can_be() -> None:
     apart = ["engine and machine are not told apart: ollama on a; vllm on b"]
     far = machines_of([{"id": "a", **here}, {"id": "b", **here, "beside_engine": False}])
     assert engines_and_machines(samples, far) == apart
+    elsewhere = {"machine": "desk", "beside_engine": False, "engine_machine": "mac-1"}
+    there = machines_of([{"id": "a", **elsewhere}, {"id": "b", **here, "engine_machine": "mac-1"}])
+    assert engines_and_machines(samples, there) == engines_and_machines(samples, one)
     assert engines_and_machines(samples, {}) == apart
     at_once = of_engines(rows("ollama", "a"), rows("vllm", "b", started_at="gone"), rows("vllm", "b"))
     assert engines_and_machines(at_once, one)[1:] == [
