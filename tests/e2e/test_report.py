@@ -191,7 +191,7 @@ def test_no_dot_of_a_chart_covers_another(room: Room, browser: Browser) -> None:
 
 
 def test_a_long_ranking_is_folded_and_printed_whole(room: Room, browser: Browser) -> None:
-    """Twelve entries stand open, a click shows the others, and on paper all of them are there."""
+    """Five entries stand open, a click shows the others, and on paper all of them are there."""
     rows = [
         {
             "success": True,
@@ -207,16 +207,59 @@ def test_a_long_ranking_is_folded_and_printed_whole(room: Room, browser: Browser
     path, _ = report(room, "many.json")
     page, wrong = opened(browser, path, 380, "light")
     seen = page.locator("#ranking .rankingbox").first.locator("tbody tr").filter(visible=True)
-    assert seen.count() == 12
-    assert "host12" in seen.last.inner_text()
-    page.get_by_text("8 more", exact=True).click()
+    assert seen.count() == 5
+    assert "host05" in seen.last.inner_text()
+    more = page.locator("#ranking").get_by_text("15 more", exact=True)
+    more.click()
     assert seen.count() == 20
     assert page.evaluate(CROSSING) == []
-    page.get_by_text("8 more", exact=True).click()
+    more.click()
     page.emulate_media(media="print")
     assert seen.count() == 20
     assert "host20" in seen.last.inner_text()
     assert wrong == []
+
+
+def fleet_of(hosts: int) -> list[dict[str, Any]]:
+    """Twelve answers of each, and a failure; each host 5 % slower than the one before."""
+    rows: list[dict[str, Any]] = []
+    for n in range(1, hosts + 1):
+        who = {"host": f"machine-{n:02}", "model": "sim-8b", "engine": "ollama"}
+        for k in range(12):
+            began = f"2026-01-01T00:{k:02}:{n:02}.000+00:00"
+            ms = 100 * 1.05**n + k / 10
+            times = {"ttft_ms": ms, "itl_ms": ms, "output_tps": 1000 / ms, "e2e_latency_s": ms / 1e3}
+            about = {"item_id": f"r-{n}x{k}-0", "file": f"{n}-{k}.txt", "started_at": began}
+            rows.append({"success": True, **about, **who, **times})
+        error = {"type": "timeout", "message": "silent for 120 s"}
+        rows.append({"success": False, "item_id": f"f-{n}-0", "error": error, **who})
+    return rows
+
+
+def test_a_fleet_is_short_on_a_phone_and_whole_on_paper(room: Room, browser: Browser) -> None:
+    """Of 45 hosts tables begin and charts show their ends, in less than 12,000 pixels; what is folded away is
+    there for the browser's own search, opens within the window, and is printed."""
+    (room.folder / "fleet.json").write_text(json.dumps({"run_id": "f", "results": fleet_of(45)}))
+    path, _ = report(room, "fleet.json")
+    hidden = "[...document.querySelectorAll('.rest > :not(summary)')].filter(one => !one.checkVisibility())"
+    hidden = f"{hidden}.length"
+    page, wrong = opened(browser, path, 380, "light")
+    assert page.evaluate("document.documentElement.scrollHeight") < 12_000
+    assert page.evaluate(hidden) == page.locator(".rest").count() > 8
+    folded = "[...document.querySelectorAll('.rest')].map(one => getComputedStyle(one, '::details-content'))"
+    kinds = f"[...new Set({folded}.map(one => `${{one.display}} ${{one.contentVisibility}}`))]"
+    assert page.evaluate(kinds) == ["block hidden"], "a browser searches these, and not what has no display"
+    for section in ("ranking", "distributions", "throughput", "time", "failures", "hosts"):
+        text = page.evaluate(f"document.getElementById('{section}').textContent")
+        assert all(f"machine-{n:02}" in text for n in range(1, 46)), section
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate(CROSSING) == []
+    assert wrong == []
+    page, _ = opened(browser, path, 688, "light")
+    page.emulate_media(media="print")
+    assert page.evaluate(hidden) == 0
+    assert page.locator(".sketch").filter(visible=True).count() == 0
+    assert page.evaluate(CROSSING) == []
 
 
 def test_it_says_what_rank_says(measured: Room, browser: Browser) -> None:

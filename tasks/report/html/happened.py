@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from tasks.report.account import FILES, Account, Seen
 from tasks.report.html import strips
 from tasks.report.html.axis import Axis, fit
+from tasks.report.html.fold import listed
 from tasks.report.html.markup import Markup, tag
-from tasks.report.html.tables import table
+from tasks.report.html.tables import folded
 from tasks.report.lanes import DRAWN, Timeline
 from tasks.report.rank import counted
 from tasks.report.told import Told
 from tasks.report.wording import NONE, moment, share
 
 TYPES = 200  # rows of the table of failures
+BY = "how busy they were"
 LEGEND = (("ok", "answered"), ("cut", "cut at --max-tokens"), ("bad", "failed, at its end"))
 
 
@@ -23,6 +25,7 @@ def over_time(told: Told) -> Iterator[Markup]:
         yield tag("p", "No row says when it was at work: there is no timeline.", class_="empty")
         return
     axis = _clock(line)
+    busiest = sorted(line.tracks, key=lambda track: -track.utilisation)
     keys = [tag("span", tag("i", class_=f"key {name}"), said) for name, said in LEGEND]
     yield tag("p", *keys, class_="legend")
     yield strips.chart(
@@ -32,6 +35,8 @@ def over_time(told: Told) -> Iterator[Markup]:
         [strips.lane_strip(track) for track in line.tracks],
         axis,
         list(_what_is_drawn(line, told.account)),
+        by=BY,
+        ordered=[strips.lane_strip(track) for track in busiest],
     )
     yield strips.chart(
         "How busy each host was",
@@ -39,6 +44,8 @@ def over_time(told: Told) -> Iterator[Markup]:
         "benchmark asked at a time where that is more.",
         [strips.busy_strip(track) for track in line.tracks],
         axis,
+        by=BY,
+        ordered=[strips.busy_strip(track) for track in busiest],
     )
 
 
@@ -55,13 +62,13 @@ def failures(told: Told) -> Iterator[Markup]:
                 tag("code", kind),
                 f"{reason.count:,}",
                 message or NONE,
-                counted(reason.hosts),
+                listed(counted(reason.hosts).split(", ")),
                 _files(list(reason.files)),
             )
             for (kind, message), reason in reasons[:TYPES]
         ]
         left = len(reasons) - len(rows)
-        yield table(
+        yield folded(
             f"{account.failed:,} of {account.total:,} items failed; none of them is in any figure"
             + (f" ({left} rarer reasons are left out here)" if left else ""),
             ("type", "#items", "what was said", "where", "files"),
@@ -69,10 +76,11 @@ def failures(told: Told) -> Iterator[Markup]:
             "failures",
         )
     if account.tries:
-        yield table(
+        yield folded(
             f"{account.tries:,} attempts failed on a host, also those after which another try was answered",
             ("host", "#failed", "#of its tries", "by type"),
             [_tries(name, seen) for name, seen in sorted(account.hosts.items()) if seen.tries],
+            "tries",
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tasks.report.html.markup import Child, Markup, joined, tag
-from tasks.report.html.tables import pairs_of, table
+from tasks.report.html.tables import folded, pairs_of, table
 from tasks.report.told import Told
 from tasks.report.wording import NONE, number, share, some
 
@@ -19,7 +19,7 @@ def hosts(told: Told) -> Iterator[Markup]:
         yield tag("p", "No host answered.", class_="empty")
         return
     head = ("host", "engine", "models and digests", "#answers", "#share", "#slots", "machine of its worker")
-    yield table("Hosts", head, [_host(name, said.get(name, {}), told) for name in names], "hosts")
+    yield folded("Hosts", head, [_host(name, said.get(name, {}), told) for name in names], "hosts")
     if not said:
         text = "Machines and slots are not in a results file; run.json (llmq results RUN -o DIR/) has them."
         yield tag("p", text, class_="note")
@@ -114,7 +114,8 @@ def _questions(told: Told, config: Mapping[str, Any]) -> Iterator[Markup]:
         tag("li", tag("b", str(name), " ") if name else None, str(text or "")) for name, text in prompts
     ]
     if listed:
-        yield tag("details", tag("summary", f"{len(listed)} prompts"), tag("ul", *listed, class_="texts"))
+        texts = tag("ul", *listed, class_="texts")
+        yield tag("details", tag("summary", f"{len(listed)} prompts"), texts, class_="printed")
 
 
 def _papers(papers: Mapping[str, str | None]) -> Markup:
@@ -122,5 +123,8 @@ def _papers(papers: Mapping[str, str | None]) -> Markup:
     left = len(papers) - len(rows)
     caption = "Papers and the sha256 of their text" + (f"; {left:,} more are in run.json" if left else "")
     return tag(
-        "details", tag("summary", f"{len(papers):,} papers"), table(caption, ("file", "text"), rows, "papers")
+        "details",
+        tag("summary", f"{len(papers):,} papers"),
+        table(caption, ("file", "text"), rows, "papers"),
+        class_="aside",
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tasks.bench.cell import length_words
@@ -14,7 +14,7 @@ from tasks.report.html.heat import Cell as HeatCell
 from tasks.report.html.heat import heat_map
 from tasks.report.html.markup import Child, Markup, joined, tag
 from tasks.report.html.scatter import Point, scatter
-from tasks.report.html.tables import table
+from tasks.report.html.tables import folded
 from tasks.report.metric import METRICS, Metric
 from tasks.report.rank import Entry, Ranking, by_terms, rankings, without_rank
 from tasks.report.sample import CACHED, FIRST, Cell, Sample
@@ -23,7 +23,6 @@ from tasks.report.told import Told
 from tasks.report.wording import NONE, number, share
 
 BOXES = 60  # rows of one chart; those of the most answers stay
-LISTED = 12  # entries of a ranking that stand open; the others a click away
 BOXED = ("ttft_ms", "itl_ms", "e2e_latency_s")
 HOW_TO_READ = (
     "A box is the middle half of the answers, the line in it the median; whiskers reach to the last answer "
@@ -137,22 +136,9 @@ def _ranking(ranking: Ranking, told: Told) -> Markup:
     said = f"{title} ({metric.unit}, {metric.direction} is better)"
     return tag(
         "div",
-        table(said, head, rows[:LISTED], "ranking"),
-        _rest(title, head, rows[LISTED:]),
+        folded(said, head, rows, "ranking"),
         tag("ul", [tag("li", note) for note in notes], class_="note") if notes else None,
         class_="rankingbox",
-    )
-
-
-def _rest(title: str, head: Sequence[str], rows: Sequence[Sequence[Child]]) -> Markup | None:
-    if not rows:
-        return None
-    caption = f"{title}, {LISTED + 1} to {LISTED + len(rows)}"
-    return tag(
-        "details",
-        tag("summary", f"{len(rows):,} more"),
-        table(caption, head, rows, "ranking"),
-        class_="rest",
     )
 
 
@@ -206,6 +192,7 @@ def _boxes(told: Told, samples: list[Sample], metric: Metric, apart: str | None)
         [strips.box_strip(name, one, axis) for name, one in shown],
         axis,
         notes,
+        by="median",
     )
 
 

@@ -7,6 +7,7 @@ from functools import reduce
 from itertools import pairwise
 
 from tasks.report.html.axis import Axis, fit
+from tasks.report.html.fold import parted, rest
 from tasks.report.html.markup import Markup, joined, tag
 from tasks.report.wording import number
 
@@ -170,7 +171,14 @@ def _legend(series: list[str], points: Sequence[Point], x: tuple[str, str], y: t
             return f"{len(own)} levels, up to {number(max(p.y for p in own))} {y[1]}"
         return f"{number(own[0].x)} {x[1]}, {number(own[0].y)} {y[1]}"
 
-    return tag("ol", [tag("li", tag("b", one), " ", said(one)) for one in series], class_="legend")
+    items = [tag("li", tag("b", one), " ", said(one)) for one in series]
+    first, others = parted(items)
+    return joined(
+        tag("ol", first, class_="legend"),
+        rest(f"{len(others):,} more", tag("ol", others, class_="legend", start=len(first) + 1))
+        if others
+        else None,
+    )
 
 
 def _y(up: Axis, value: float) -> float:

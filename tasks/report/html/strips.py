@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tasks.report.account import ANSWERED, CUT
 from tasks.report.boxes import Box
 from tasks.report.html.axis import Axis
+from tasks.report.html.fold import WHOLE, ends, rest
 from tasks.report.html.markup import Markup, joined, tag
 from tasks.report.lanes import Bar, Track
 from tasks.report.wording import number, share
@@ -26,14 +27,23 @@ class Strip:
 
 
 def chart(
-    title: str, reading: str, strips: Sequence[Strip], axis: Axis | None, notes: Iterable[str] = ()
+    title: str,
+    reading: str,
+    strips: Sequence[Strip],
+    axis: Axis,
+    notes: Iterable[str] = (),
+    *,
+    by: str,
+    ordered: Sequence[Strip] | None = None,
 ) -> Markup:
-    """A figure. `reading`: how to read it, in a sentence."""
-    rows = [_row(strip, axis) for strip in strips]
+    """A figure. `reading`: how to read it, in a sentence. Of many strips both ends and the middle of those
+    `ordered` (as they stand if None) `by` something are seen, and all of them are a click away."""
+    all_ = _strips(strips, axis)
     return tag(
         "figure",
         tag("figcaption", tag("h3", title), tag("p", reading)),
-        tag("ol", *rows, _foot(axis) if axis else None, class_="strips"),
+        all_ if len(strips) <= WHOLE else _sketch(ends(ordered or strips), axis, by),
+        rest(f"all {len(strips):,}", all_) if len(strips) > WHOLE else None,
         [tag("p", note, class_="note") for note in notes],
     )
 
@@ -129,8 +139,17 @@ def _mark(bar: Bar) -> Markup:
     return _upright(round(100 * bar.end, 2), 0, 7, "bad")
 
 
-def _row(strip: Strip, axis: Axis | None) -> Markup:
-    grid = [_upright(axis.at(tick), 0, strip.height, "grid") for tick in axis.ticks] if axis else None
+def _sketch(few: Sequence[Strip], axis: Axis, by: str) -> Markup:
+    said = f"The first, the middle and the last by {by}:"
+    return tag("div", tag("p", said, class_="note"), _strips(few, axis), class_="sketch")
+
+
+def _strips(strips: Sequence[Strip], axis: Axis) -> Markup:
+    return tag("ol", [_row(strip, axis) for strip in strips], _foot(axis), class_="strips")
+
+
+def _row(strip: Strip, axis: Axis) -> Markup:
+    grid = [_upright(axis.at(tick), 0, strip.height, "grid") for tick in axis.ticks]
     drawing = tag(
         "svg", tag("title", strip.title), grid, strip.drawing, role="img", height=strip.height, width="100%"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from tasks.report.html.fold import parted, rest
 from tasks.report.html.markup import Child, Markup, joined, tag
 from tasks.report.wording import NONE
 
@@ -28,6 +29,15 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Child]], cl
         role="table",
     )
     return tag("div", made, class_="scroll", role="region", aria_label=caption, tabindex=0)
+
+
+def folded(caption: str, head: Sequence[str], rows: Sequence[Sequence[Child]], class_: str = "") -> Markup:
+    """A table whose later rows are a click away where there are many."""
+    first, others = parted(rows)
+    if not others:
+        return table(caption, head, rows, class_)
+    later = table(f"{caption}, {len(first) + 1} to {len(rows)}", head, others, class_)
+    return joined(table(caption, head, first, class_), rest(f"{len(others):,} more", later))
 
 
 def pairs_of(rows: Iterable[tuple[str, Child]]) -> Markup:
