@@ -33,10 +33,12 @@ from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines.dial import Call, clock
 from worker_agent.errors import ContextOverflow, LLMQError
 from worker_agent.meters.meter import Meter
+from worker_agent.meters.recording import Recording
 
 log = logging.getLogger(__name__)
 
 NOTE_S = 1.0
+OF_REQUEST = ("energy_j", "power_w_mean", "energy_source")  # what the meter tells of each, not of all
 AHEAD_S = 0.05  # for the threads of scheduled arrivals to be there before the first is due
 
 
@@ -151,7 +153,9 @@ class _Cell:
     _drive: Drive = field(init=False)
     _starts: tuple[datetime, float] = field(init=False)  # wall and monotonic clock at one moment
     _noted_at: float = 0.0
-    _used: dict[str, Any] = field(default_factory=dict)
+    _used: dict[str, Any] = field(default_factory=dict)  # of the measured phase, the same in each row
+    _energy: dict[int, dict[str, Any]] = field(default_factory=dict)  # of each request
+    _recording: Recording = field(default_factory=Recording)
     _sized: Sized | None = None  # its prompts, where their length is set
 
     def __post_init__(self) -> None:
@@ -172,22 +176,29 @@ class _Cell:
         """Warm up, then measure, unless the whole warm-up fails. None: it was interrupted."""
         self.held.too_silent_s = self._drive.too_silent_s
         try:
-            load = self.load
-            asked = self._warm_up([0], 1)
-            if self._sized and self._sized.hopeless(asked):
-                return None if self._drive.stopped else asked
-            asked += self._warm_up(range(1, load.aside), load.at_once)
-            if not (load.warmup and all(one.error for one in asked)) and not self._drive.stopped:
-                if self._sized:
-                    self._sized.prepare(range(load.aside, load.items))
-                with self.carrier.meter.during(self.model.local, shared=False) as used:
-                    asked += self._measured()
-                # The energy is the whole cell's: an equal part in each row would look certain.
-                self._used = {name: value for name, value in used.figures().items() if name != "energy_j"}
-            return None if self._drive.stopped else asked
+            with self.carrier.meter.recording() as self._recording:
+                asked = self._ask_all()
+                if self._drive.stopped:
+                    return None
+                self._energy = self.carrier.meter.energy_of(self._recording)
+                return asked
         finally:
             self.held.too_silent_s = None
             self.held.kept()
+
+    def _ask_all(self) -> list[Asked]:
+        load = self.load
+        asked = self._warm_up([0], 1)
+        if self._sized and self._sized.hopeless(asked):
+            return asked
+        asked += self._warm_up(range(1, load.aside), load.at_once)
+        if not (load.warmup and all(one.error for one in asked)) and not self._drive.stopped:
+            if self._sized:
+                self._sized.prepare(range(load.aside, load.items))
+            with self.carrier.meter.during(self.model.local, shared=False) as used:
+                asked += self._measured()
+            self._used = {name: value for name, value in used.figures().items() if name not in OF_REQUEST}
+        return asked
 
     def _warm_up(self, items: Sequence[int], at_once: int) -> list[Asked]:
         if self._sized:
@@ -235,7 +246,8 @@ class _Cell:
             window=self.model.window,
             request_id=item_id(claim.run_id, claim.number, item),
         )
-        completion = self.carrier.live.engine.complete(request, call)
+        with self.carrier.meter.asking(self._recording, item):
+            completion = self.carrier.live.engine.complete(request, call)
         if self._sized:
             self._sized.check(item, completion)
         return completion
@@ -261,6 +273,7 @@ class _Cell:
     def result(self, one: Asked, just_loaded: bool) -> Result:
         failure = self.carrier._failure(one.error) if one.error else None
         more = self._due(one) | (of_failure(one.error) if one.error else {})
+        more |= self._energy.get(one.item, {})
         return self._result(one.item, one.completion, failure, just_loaded=just_loaded, more=more)
 
     def _result(

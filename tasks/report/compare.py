@@ -11,6 +11,7 @@ from tasks.report.metric import Metric
 from tasks.report.rate import Limits, rate_of
 from tasks.report.sample import FIRST, Request, Sample
 from tasks.report.stats import LEAST_N, Difference, of_medians, of_pairs, of_rates
+from tasks.report.turns import turns
 
 COMPARED = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s")
 
@@ -120,6 +121,9 @@ def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits
         return Comparison(*head, reason=f"each needs {LEAST_N} answers that have the figure")
     if a.sample.cell.simulated != b.sample.cell.simulated:
         return Comparison(*head, reason="one of them is simulated")
+    of_turns = turns(left, metric), turns(right, metric)
+    if of_turns[0] and of_turns[1]:
+        return _by_turns(head, values, (of_turns[0], of_turns[1]), seed)
     pairs = _pairs(left, right, metric)
     note = _note(left, right) + "; two runs over the same papers compare better"
     if len(pairs) >= LEAST_N:
@@ -155,6 +159,16 @@ def _independent(
     repeated = any(len(set(one)) < len(one) for one in groups)
     difference = of_medians(values[0], values[1], seed, groups if repeated else None)
     return Comparison(*head, difference=difference, note=note)
+
+
+def _by_turns(
+    head: Head, values: Sequence[list[float]], of: tuple[list[Hashable], list[Hashable]], seed: int
+) -> Comparison:
+    """Whole turns are drawn: requests of one shared readings."""
+    fewest = min(len(set(one)) for one in of)
+    if fewest < LEAST_N:
+        return Comparison(*head, reason=f"requests shared readings, and {fewest} turns are too few of them")
+    return Comparison(*head, difference=of_medians(values[0], values[1], seed, of))
 
 
 def _of_like_length(head: Head, sides: tuple[Answers, Answers], seed: int) -> Comparison:

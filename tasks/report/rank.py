@@ -13,6 +13,7 @@ from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
 from tasks.report.rate import Limits, Rate, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
+from tasks.report.turns import turns
 from tasks.report.wording import several, some, span
 from worker_agent.errors import ContextOverflow
 
@@ -257,7 +258,8 @@ def _entry(
         if metric.name in MEMORY and sample.cell.load_mode:  # one reading, which each row repeats
             usable = list({(r.run, r.place): r for r in usable}.values())
         groups = None if same else papers(usable)
-        summary = summarize([r.value(metric.name) for r in usable], groups) if usable else None
+        worth = _most_worth(usable, metric)
+        summary = summarize([r.value(metric.name) for r in usable], groups, worth) if usable else None
         n, value = len(usable), summary.p50 if summary else None
         interval = summary.interval if summary else None
     tokens = sorted(r.prompt_tokens for r in requests if not math.isnan(r.prompt_tokens))
@@ -275,6 +277,12 @@ def _entry(
         frozenset(r.question for r in requests),
         reason=_no_rank(sample, requests, metric, n, interval, real=real),
     )
+
+
+def _most_worth(requests: Sequence[Request], metric: Metric) -> float:
+    """Of requests that shared readings: as many as there were turns."""
+    of = turns(requests, metric)
+    return math.inf if of is None else len(set(of))
 
 
 def _one_after_the_other(cell: Cell, requests: Iterable[Request]) -> bool:
@@ -303,6 +311,8 @@ def _no_rank(
         return "a cell's memory is one reading, which has no interval"
     if n < LEAST_N:
         return f"{n} of the {LEAST_N} answers that a rank needs"
+    if (worth := _most_worth(usable_of(requests, metric), metric)) < LEAST_N:
+        return f"its requests shared readings: {worth} of the {LEAST_N} turns that a rank needs"
     if interval is None:
         about = several(len({*papers(requests)}), "paper" if requests[0].paper else "question")
         return f"its {n} answers are about {about}, too few for an interval"

@@ -100,6 +100,7 @@ class Request:
     values: "array[float]"
     sources: tuple[str | None, str | None]  # of memory and energy
     prompt: str | None = None  # FIRST or CACHED
+    energy_every_s: float = math.nan  # of a benchmark: between the readings that its energy is told by
 
     def value(self, name: str) -> float:
         return self.values[PLACE[name]]
@@ -296,6 +297,7 @@ def _request(run: str, row: Row) -> Request:
         values=values,
         sources=(row.get("mem_source"), row.get("energy_source")),
         prompt=_cached(row),
+        energy_every_s=figure(row, "energy_every_s"),
     )
 
 

@@ -44,13 +44,16 @@ class Summary:
     interval: Interval | None
 
 
-def summarize(values: Sequence[float], groups: Sequence[Hashable] | None = None) -> Summary:
-    """Of at least one value. `groups`: what each value belongs to, where values of one group may be alike."""
+def summarize(
+    values: Sequence[float], groups: Sequence[Hashable] | None = None, most_worth: float = math.inf
+) -> Summary:
+    """Of at least one value. `groups`: what each value belongs to, where values of one group may be alike;
+    `most_worth`: as many independent values they are at most."""
     ordered = sorted(values)
     n = len(ordered)
     mean = math.fsum(ordered) / n
     std = math.sqrt(math.fsum((x - mean) ** 2 for x in ordered) / (n - 1)) if n > 1 else None
-    worth = effective_n(values, groups) if groups is not None else float(n)
+    worth = min(effective_n(values, groups) if groups is not None else float(n), most_worth)
     tail = {p: quantile(ordered, p / 100) if n >= least else None for p, least in LEAST_FOR.items()}
     return Summary(
         n, worth, mean, std, quantile(ordered, 0.5), tail[90], tail[95], tail[99], of_median(ordered, worth)

@@ -14,7 +14,7 @@ from tasks.report.rows import Source
 from tasks.report.sample import Gathered, gather
 from tasks.report.sidecar import sidecar
 
-RARE = ("energy_j_per_token",)  # ranked where it is known
+RARE = ("energy_j", "energy_j_per_token")  # ranked where it is known
 
 
 @dataclass(frozen=True, slots=True)

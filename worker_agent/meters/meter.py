@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from worker_agent.completion import ModelMemory
 from worker_agent.errors import LLMQError
@@ -15,6 +16,7 @@ from worker_agent.meters.energy import Joules, Shares
 from worker_agent.meters.find import find_sources
 from worker_agent.meters.listener import Listener
 from worker_agent.meters.metered import Metered
+from worker_agent.meters.recording import Recording
 from worker_agent.meters.source import NOTHING, Seen, Source
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ MOST_CPU = 0.002  # of a core; where a look costs more than that of a tick, tick
 MOST_TICK_S = 5.0
 LINGER_S = 3.0  # looking on after a call, for the next one's first figures
 LAST_LOOK_S = 0.05  # that the end of a call waits for one more
+FIRST_READING_S = 2.0  # that a recording waits before its requests; sources are looked for meanwhile
+LAST_READING_S = 2.5  # and after them: a source that prints once a second has done so
 MODEL_LOOK_S = 30.0
 
 
@@ -41,7 +45,8 @@ class Meter:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._open: set[Metered] = set()
-        self._wanted = self._off = self._closed = False
+        self._recordings: set[Recording] = set()
+        self._wanted = self._all_wanted = self._off = self._closed = False
         self._looked_at = self._ended_at = float("-inf")
         self._cost_s, self._tick_s = 0.0, TICK_S
         self._joules, self._shares = Joules(), Shares()
@@ -58,6 +63,50 @@ class Meter:
             yield metered
         finally:
             self._end(metered)
+
+    @contextmanager
+    def recording(self) -> Iterator[Recording]:
+        """The time of many requests that are told what each used when all are over (`energy_of`). Waits for a
+        first reading, FIRST_READING_S at most. Never raises."""
+        recording = Recording()
+        with self._changed:
+            self._start()
+            self._recordings.add(recording)
+            asked_at = self._want_all()
+            self._changed.wait_for(lambda: self._off or self._looked_at >= asked_at, FIRST_READING_S)
+        try:
+            yield recording
+        finally:
+            with self._changed:
+                self._recordings.discard(recording)
+                self._ended_at = time.monotonic()
+
+    @contextmanager
+    def asking(self, recording: Recording, item: int) -> Iterator[None]:
+        """The time of one of its requests; waits for nothing."""
+        key = recording, item
+        with self._changed:
+            begun_at = time.monotonic()
+            self._shares.begin(key, self._joules.at(begun_at))
+        try:
+            yield
+        finally:
+            with self._changed:
+                now = time.monotonic()
+                self._shares.end(key, self._joules.at(now))  # so that calls beside it have theirs alone
+                recording.spans[item] = begun_at, now
+
+    def energy_of(self, recording: Recording) -> dict[int, dict[str, Any]]:
+        """The figures of its requests, which are over (`Recording.figures`). Where anything was read, waits for
+        a reading after them, LAST_READING_S at most."""
+        with self._changed:
+            over_at = self._want_all()
+            readings = recording.readings
+            self._changed.wait_for(
+                lambda: self._off or not readings or readings[-1].at >= over_at, LAST_READING_S
+            )
+            running = [(one.began_at, time.monotonic()) for one in self._open if one.shared]
+        return recording.figures(running)
 
     def close(self) -> None:
         """No more looks; children end."""
@@ -97,6 +146,8 @@ class Meter:
             metered.engine_says = self._models.get(metered.model, (0.0, None))[1]
             self._open.discard(metered)
             self._ended_at = now
+            for recording in self._recordings if metered.shared else ():
+                recording.others.append((metered.began_at, now))
 
     def _settle(self, now: float) -> None:
         self._shares.settle(self._joules.at(now))
@@ -108,6 +159,12 @@ class Meter:
     def _want(self) -> None:
         self._wanted = True
         self._changed.notify_all()
+
+    def _want_all(self) -> float:
+        """Of all sources, whenever each was read last. The instant at which that was said."""
+        self._all_wanted = True
+        self._want()
+        return time.monotonic()
 
     def _start(self) -> None:
         if not self._thread:
@@ -139,13 +196,19 @@ class Meter:
     def _wait(self, due: dict[Source, float]) -> bool:
         """Until it is time to look; says whether it is."""
         with self._changed:
-            if not self._open and time.monotonic() - self._ended_at > LINGER_S:
+            if not self._busy and time.monotonic() - self._ended_at > LINGER_S:
                 self._rest(due)
-                self._changed.wait_for(lambda: self._open or self._closed)
+                self._changed.wait_for(lambda: self._busy or self._closed)
             else:
                 self._changed.wait_for(lambda: self._wanted or self._closed, self._tick_s)
-            self._wanted = False
+            if self._all_wanted:
+                due |= dict.fromkeys(due, float("-inf"))
+            self._wanted = self._all_wanted = False
             return not self._closed
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._open or self._recordings)
 
     def _rest(self, due: dict[Source, float]) -> None:
         """What is used while nobody asks the engine is nobody's."""
@@ -161,7 +224,11 @@ class Meter:
         engine = listener.processes()
         models = self._look_at_models() if listener.here else {}
         now = time.monotonic()
-        seen = {source: self._read(source, engine, due) for source in list(due) if now >= due[source]}
+        seen: dict[Source, Seen] = {}
+        read_at: dict[Source, float] = {}
+        for source in [source for source, at in due.items() if now >= at]:
+            seen[source] = self._read(source, engine, due)
+            read_at[source] = time.monotonic()
         if not listener.here:  # nobody is there, or somebody who hands on what comes
             seen = dict.fromkeys(self._last | seen, NOTHING)
         with self._changed:
@@ -176,6 +243,9 @@ class Meter:
             self._settle(now)
             for metered in self._open:
                 metered.saw(*self._last.values())
+            for recording in self._recordings:
+                for source, one in seen.items():
+                    recording.saw(read_at.get(source, now), one)
             self._changed.notify_all()
 
     def _read(self, source: Source, engine: Sequence[int], due: dict[Source, float]) -> Seen:
