@@ -258,7 +258,7 @@ def _entry(
         if metric.name in MEMORY and sample.cell.load_mode:  # one reading, which each row repeats
             usable = list({(r.run, r.place): r for r in usable}.values())
         groups = None if same else papers(usable)
-        worth = _most_worth(usable, metric)
+        worth = _most_worth(requests, metric)
         summary = summarize([r.value(metric.name) for r in usable], groups, worth) if usable else None
         n, value = len(usable), summary.p50 if summary else None
         interval = summary.interval if summary else None
@@ -281,7 +281,7 @@ def _entry(
 
 def _most_worth(requests: Sequence[Request], metric: Metric) -> float:
     """Of requests that shared readings: as many as there were turns."""
-    of = turns(requests, metric)
+    of = None if metric.per_second else turns(usable_of(requests, metric), metric)
     return math.inf if of is None else len(set(of))
 
 
@@ -311,7 +311,7 @@ def _no_rank(
         return "a cell's memory is one reading, which has no interval"
     if n < LEAST_N:
         return f"{n} of the {LEAST_N} answers that a rank needs"
-    if (worth := _most_worth(usable_of(requests, metric), metric)) < LEAST_N:
+    if (worth := _most_worth(requests, metric)) < LEAST_N:
         return f"its requests shared readings: {worth} of the {LEAST_N} turns that a rank needs"
     if interval is None:
         about = several(len({*papers(requests)}), "paper" if requests[0].paper else "question")

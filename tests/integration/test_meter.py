@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import requests
 
 from tests.llama.server import LlamaServer
 from worker_agent.meters.listener import Listener
-from worker_agent.meters.meter import LAST_LOOK_S, Meter
+from worker_agent.meters.meter import LAST_LOOK_S, LAST_READING_S, Meter
 from worker_agent.meters.source import Seen, Source
 
 pytest_plugins = ["tests.llama.plugin"]
@@ -267,6 +267,115 @@ def test_calls_at_a_time_share_the_energy_of_the_time_they_share(start, meter_of
     assert cell.figures()["energy_j"] == pytest.approx(10 * took_s, rel=0.05)
     assert figures[0]["energy_j"] == pytest.approx(figures[0]["power_w_mean"] * 0.6 / 2, rel=0.15)
     assert figures[2]["power_w_mean"] == pytest.approx(10.0, rel=0.05)
+
+
+class Counter(Source):
+    """20 W, by a counter that is read once a second."""
+
+    def read(self, engine: object) -> Seen:
+        return Seen(counter_j=20.0 * time.monotonic(), energy="counter")
+
+
+def test_requests_of_a_recording_are_told_when_all_are_over(start, meter_of) -> None:
+    """Two at a time, then one: the joules of all are 20 W times the time that any ran, also of one far
+    shorter than the time between two readings; each is told the machine's power and by what."""
+    meter = meter_of(start().url, sources=lambda: [Counter()])
+
+    def ask(item: int, for_s: float) -> None:
+        with meter.asking(recording, item):
+            time.sleep(for_s)
+
+    with meter.recording() as recording:
+        begun = time.monotonic()
+        threads = [threading.Thread(target=ask, args=(item, for_s)) for item, for_s in ((0, 0.6), (1, 1.5))]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        ask(2, 0.05)
+        took_s = time.monotonic() - begun
+        told = meter.energy_of(recording)
+    assert told.keys() == {0, 1, 2}
+    assert sum(one["energy_j"] for one in told.values()) == pytest.approx(20 * took_s, rel=0.02)
+    assert [told[item]["energy_j"] for item in range(3)] == pytest.approx([6.0, 24.0, 1.0], rel=0.05)
+    assert {round(one["power_w_mean"]) for one in told.values()} == {20}
+    assert {one["energy_source"] for one in told.values()} == {"counter"}
+    assert all(0 < one["energy_every_s"] < 1.2 for one in told.values())
+
+
+def test_calls_beside_a_recording_have_their_part_and_it_has_its(start, meter_of) -> None:
+    """As where a benchmark shares its host: two at a time are two, whoever they are of."""
+    meter = meter_of(start().url, sources=lambda: [Counter()])
+    figures = []
+
+    def call() -> None:
+        with meter.during() as metered:
+            both.wait()
+            time.sleep(1.5)
+        figures.append(metered.figures())
+
+    both = threading.Barrier(2)
+    beside = threading.Thread(target=call)
+    with meter.recording() as recording:
+        beside.start()
+        with meter.asking(recording, 0):
+            both.wait()
+            time.sleep(1.5)
+        beside.join()
+        told = meter.energy_of(recording)
+    assert told[0]["energy_j"] == pytest.approx(15, rel=0.1)
+    assert figures[0]["energy_j"] == pytest.approx(15, rel=0.1)
+
+
+def test_a_source_that_breaks_leaves_requests_without_energy_and_makes_none_wait(start, meter_of) -> None:
+    """Those before it have their energy, those after it none; where it hangs, no request waits for it."""
+    broken, hanging = threading.Event(), threading.Event()
+
+    class Frail(Counter):
+        def read(self, engine: object) -> Seen:
+            if hanging.is_set():
+                time.sleep(2)
+            if broken.is_set():
+                raise RuntimeError("no such sensor")
+            return super().read(engine)
+
+    def slowest_s(meter: Meter, items: Sequence[int]) -> float:
+        waited_s = []
+        for item in items:
+            begun = time.monotonic()
+            with meter.asking(recording, item):
+                time.sleep(0.05)
+            waited_s.append(time.monotonic() - begun - 0.05)
+        return max(waited_s)
+
+    meter = meter_of(start().url, sources=lambda: [Frail()])
+    with meter.recording() as recording:
+        slowest_s(meter, range(30))
+        broken.set()
+        slowest_s(meter, range(30, 60))
+        told = meter.energy_of(recording)
+    assert {0, 1, 2} <= told.keys()
+    assert not told.keys() & set(range(50, 60))
+    broken.clear()
+    meter = meter_of(start().url, sources=lambda: [Frail()])
+    with meter.recording() as recording:
+        hanging.set()
+        assert slowest_s(meter, range(30)) < 0.03
+        hanging.clear()
+        begun = time.monotonic()
+        meter.energy_of(recording)
+        assert time.monotonic() - begun < LAST_READING_S + 0.1
+
+
+def test_where_nobody_tells_energy_a_recording_waits_for_none(start, meter_of) -> None:
+    """Of an engine elsewhere, or of a machine without a source, nothing is known at once."""
+    for meter in (meter_of("http://192.0.2.1:11434"), meter_of(start().url, sources=list)):
+        begun = time.monotonic()
+        with meter.recording() as recording:
+            with meter.asking(recording, 0):
+                pass
+            assert meter.energy_of(recording) == {}
+        assert time.monotonic() - begun < 1.0
 
 
 def test_a_source_that_breaks_or_hangs_costs_no_call(start, meter_of) -> None:

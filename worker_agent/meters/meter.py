@@ -97,8 +97,8 @@ class Meter:
                 recording.spans[item] = begun_at, now
 
     def energy_of(self, recording: Recording) -> dict[int, dict[str, Any]]:
-        """The figures of its requests, which are over (`Recording.figures`). Where anything was read, waits for
-        a reading after them, LAST_READING_S at most."""
+        """The figures of its requests, which are over (`Recording.figures`). Where anything was read, waits
+        for a reading after them, LAST_READING_S at most."""
         with self._changed:
             over_at = self._want_all()
             readings = recording.readings

@@ -54,7 +54,7 @@ def test_many_short_requests_between_two_readings_share_their_mean():
 
 def test_a_request_too_short_for_its_source_is_unknown():
     """50 ms alone between two readings a second apart: the joules of that second are nearly all the idle
-    machine's, and it would have a twentieth of these. One of ten seconds has no more than its ends in doubt."""
+    machine's, and it would have a twentieth of these. One of ten seconds has only its ends in doubt."""
     readings = counted(*((float(at), 10.0 * at) for at in range(13)))
     assert energies(readings, {"short": (0.4, 0.45)}) == {}
     assert energies(readings, {"long": (0.5, 10.5)}) == {"long": pytest.approx(100.0)}
