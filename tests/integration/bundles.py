@@ -1,7 +1,9 @@
 """Small runs for the tests of the ledger, and what workers do with their bundles."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from tasks.intake.prompts import Prompt
 from tasks.ledger import keys
@@ -57,10 +59,18 @@ def answer(of: Claim, item: int, text: str = "yes", host: str = "a") -> Result:
 
 def wait_for_lease(ledger: Ledger, run_id: str = "r1") -> None:
     """Until the steward takes something back (the quiet time after its first tick included)."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+
+    def taken_back() -> bool:
         ledger.expire(run_id)
-        if not ledger.redis.hget(keys.bundle_prefix(run_id) + "0", "holder"):
-            return
-        time.sleep(0.05)
-    raise AssertionError("the lease never ended")
+        return not ledger.redis.hget(keys.bundle_prefix(run_id) + "0", "holder")
+
+    soon(taken_back, "the lease ends")
+
+
+def soon(true: Callable[[], Any], what: str, within_s: float = 10.0) -> float:
+    """Wait until something is; returns for how long it was not."""
+    begun = time.monotonic()
+    while not true():
+        assert time.monotonic() < begun + within_s, what
+        time.sleep(0.02)
+    return time.monotonic() - begun

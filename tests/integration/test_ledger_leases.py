@@ -1,6 +1,7 @@
 """Who holds a bundle, for how long, and who is suspected when a holder dies, against a real Redis."""
 
 import time
+from itertools import count, pairwise
 
 import pytest
 import redis
@@ -13,9 +14,11 @@ from tests.integration.bundles import (
     bundle,
     claim,
     claimed,
+    soon,
     start,
     wait_for_lease,
 )
+from tests.nearest import nearest
 
 
 def test_an_ended_lease_makes_the_bundle_due_again(ledger: Ledger) -> None:
@@ -33,14 +36,27 @@ def test_an_ended_lease_makes_the_bundle_due_again(ledger: Ledger) -> None:
 
 def test_renewed_leases_last(ledger: Ledger) -> None:
     """A holder that renews keeps its bundle through many leases."""
-    start(ledger, bundle())
-    held = claimed(ledger)
-    end = time.monotonic() + 1.5
-    while time.monotonic() < end:
-        assert ledger.renew([held], "a") == ["held"]
-        ledger.expire("r1")
-        time.sleep(0.1)
-    assert claim(ledger, "b") is None
+    runs = count()
+
+    def renewed() -> tuple[float, list[str]]:
+        """The longest time between two renewals, which a busy machine may stretch beyond a lease; what they
+        said, and whether somebody else was granted the bundle in the end."""
+        run_id = start(ledger, bundle(), run_id=f"r{next(runs)}")
+        held = claimed(ledger, run_id=run_id)
+        said, at = [], [time.monotonic()]
+        while at[-1] < at[0] + 1.5:
+            said += ledger.renew([held], "a")
+            ledger.expire(run_id)
+            time.sleep(0.1)
+            at.append(time.monotonic())
+        said.append("granted" if claim(ledger, "b", run_id=run_id) else "refused")
+        at.append(time.monotonic())
+        return max(later - earlier for earlier, later in pairwise(at)), said
+
+    longest_s, said = nearest(renewed, lambda made: made[0], 0.3)
+    assert longest_s < 0.4, "each renewal was in time"
+    assert {*said[:-1]} == {"held"}
+    assert said[-1] == "refused"
 
 
 def test_a_steward_that_was_away_lets_holders_renew_first(ledger: Ledger) -> None:
@@ -85,10 +101,11 @@ def test_a_renewal_that_crosses_a_release_holds_nothing(ledger: Ledger) -> None:
 
 def test_one_steward_leads(ledger: Ledger) -> None:
     """The lead passes on when it is not renewed, or at once by resigning."""
+    begun = time.monotonic()
     assert ledger.lead("x", 0.3)
-    assert not ledger.lead("y", 0.3)
-    time.sleep(0.35)
-    assert ledger.lead("y", 5)
+    soon(lambda: ledger.lead("y", 60), "the lead passes on")
+    assert time.monotonic() - begun >= 0.3
+    assert not ledger.lead("x", 0.3)
     ledger.lead("y", 0)
     assert ledger.lead("x", 5)
 
