@@ -4,7 +4,6 @@ import csv
 import json
 import shlex
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -79,34 +78,39 @@ class HowFar:
         from tasks.bench.forecast import Forecast
 
         self._on, self._forecast = on, Forecast()
+        self._lanes: dict[str, str] = {}  # of hosts that are gone, too
 
     def __call__(self, view: "View") -> str:
-        from cli.progress import duration, taker_of
+        from cli.progress import taker_of
         from tasks.bench.progress import noted
 
         on, run_id = self._on, view.status.run_id
         at_work = noted(on.ledger, run_id)
         bundles = dict(on.runs.bundles(run_id))
-        left_s = self._left_s(view, bundles, at_work)
-        parts = [f"about {duration(left_s)} left"] if left_s and not view.status.ended else []
+        parts = [] if view.status.ended else self._left(view, bundles, at_work)
         parts += [f"{place(bundles[n])} {100 * share:.0f} %" for n, share in at_work.items() if n in bundles]
         parts += [f"waiting for {taker_of(queue)}" for queue in view.waiting_for()]
         parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
         return " · ".join(parts)
 
-    def _left_s(
-        self, view: "View", bundles: "Mapping[int, Bundle]", at_work: Mapping[int, float]
-    ) -> float | None:
-        loads = [bundle.load for bundle in bundles.values() if bundle.load]
-        if not loads or any(load.sweep or load.length for load in loads):
-            return None
-        planned: Counter[str] = Counter()
-        done = {host: float(many) for host, many in view.status.by_host.items()}
-        for place_in_run, bundle in bundles.items():
-            host, items = bundle.host or "", len(bundle.prompts)
-            planned[host] += items
-            done[host] = done.get(host, 0.0) + items * at_work.get(place_in_run, 0.0)
-        return self._forecast.left_s(time.monotonic(), planned, done)
+    def _left(self, view: "View", bundles: "Mapping[int, Bundle]", at_work: Mapping[int, float]) -> list[str]:
+        """`about 4 min left`; `at least 4 min left, 2 cells not timed yet`."""
+        from cli.progress import duration
+        from tasks.bench.forecast import going
+        from tasks.bench.machines import lanes
+
+        shared = any(bundle.load.shared for bundle in bundles.values() if bundle.load)
+        self._lanes |= lanes(view.hosts, shared=shared)
+        # Read after the notes: what has lost its note since has its results.
+        status = self._on.runs.status(view.status.run_id)
+        cells = going(bundles, status.by_host, at_work, self._lanes)
+        left = self._forecast.left(time.monotonic(), cells)
+        if left is None or left.seconds < 1:
+            return []
+        more = left.at_least or status.state == "submitting" or view.waiting_for()
+        many = "1 cell" if left.unknown == 1 else f"{left.unknown} cells"
+        unknown = f", {many} not timed yet" if left.unknown else ""
+        return [f"{'at least' if more else 'about'} {duration(left.seconds)} left{unknown}"]
 
 
 def place(bundle: "Bundle") -> str:

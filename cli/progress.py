@@ -110,18 +110,16 @@ class Progress:
             echo(text, err=True)
 
     def show(self, view: "View") -> None:
+        if self._quiet:
+            return
+        rest = self.says(view)  # of each view, shown or not: a forecast learns from all of them
         if self._bar:
-            self._draw(view)
-        elif (
-            not self._quiet
-            and view.status.total
-            and (view.status.ended or time.monotonic() >= self._next_line)
-        ):
+            self._draw(view, rest)
+        elif view.status.total and (view.status.ended or time.monotonic() >= self._next_line):
             self._next_line = time.monotonic() + PLAIN_EVERY_S
-            rest = self.says(view)
             echo(f"{counts(view)}{' · ' if rest else ''}{rest}", err=True)
 
-    def _draw(self, view: "View") -> None:
+    def _draw(self, view: "View", rest: str) -> None:
         status = view.status
         if self._task is None:
             self._task = self._bar.add_task("", total=None, failed="", rest="")
@@ -131,7 +129,7 @@ class Progress:
             total=status.total or None,
             completed=status.finished,
             failed=failed,
-            rest=plain(self.says(view)),
+            rest=plain(rest),
         )
 
 

@@ -2,6 +2,7 @@
 
 The engines here answer like real ones: of simulated ones, a machine may stand for many."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from tests.e2e.room import LLMQ, Room, wait_until
 from tests.true_server import TrueServer, true_server
 
 BENCH = (LLMQ, "bench", "--fleet", "fleet.toml", "--model", "short")  # 0.34 s an answer
-CELLS = ("--concurrency", "1,2", "--requests", "5", "--warmup", "0")
+CELLS = ("--concurrency", "1,2", "--warmup", "0")
 ELSEWHERE = "127.0.0.2"  # which counts as another machine
 
 Engines = dict[str, TrueServer]
@@ -45,23 +46,27 @@ def overlaps(spans: list[tuple[float, float, str]]) -> int:
 
 def bench(room: Room, *args: str) -> str:
     """What it says on the terminal."""
-    done = room.llmq(*BENCH[1:], *CELLS, *args)
+    done = room.llmq(*BENCH[1:], *CELLS, *(args or ("--requests", "5")))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def test_they_take_turns_and_say_so(room: Room, engines: Engines) -> None:
-    """No request of one begins before the other's cell has ended, and none has two cells in a row."""
-    said = bench(room)
+    """No request of one begins before the other's cell has ended, and none has two cells in a row. How long
+    it will still take, by a line every 10 s, is the time of both together."""
+    said = bench(room, "--requests", "12")
     found = cells(engines)
     assert [host for _, _, host in found] in (["lm", "ollama"] * 2, ["ollama", "lm"] * 2)
     assert overlaps(found) == 0
     assert "lm and ollama share a machine, so they take turns (--shared: they do not)" in said
+    left = re.search(r"/52 items · (about|at least) (\d+) s left", said)
+    assert left, said
+    assert 3 <= int(left[2]) <= 16, "half of 4 x 13 requests of 0.34 s, in part two at a time"
 
 
 def test_shared_measures_them_side_by_side(room: Room, engines: Engines) -> None:
     """As it is asked, and nothing is said of turns."""
-    said = bench(room, "--shared")
+    said = bench(room, "--shared", "--requests", "5")
     assert len(cells(engines)) == 4
     assert overlaps(cells(engines)) > 0
     assert "take turns" not in said
@@ -83,7 +88,7 @@ def test_a_killed_worker_frees_its_machine(room: Room, engines: Engines) -> None
     """When its lease ends the other host's cells go on; the same benchmark is finished."""
     room.environ["LLMQ_LEASE_S"] = "10"
     workers = {host: room.worker(host) for host in engines}
-    child = room.start(*BENCH, *CELLS, log="bench.log")
+    child = room.start(*BENCH, *CELLS, "--requests", "5", log="bench.log")
     wait_until(lambda: cells(engines), 40, "a cell is at work")
     (_, _, first), *_ = cells(engines)
     other = engines[next(host for host in engines if host != first)]
