@@ -9,6 +9,7 @@ import click
 from cli.options import json_option, simulate_option
 
 if TYPE_CHECKING:
+    from cli.cells import Wish
     from cli.measured import Wanted
     from cli.progress import Progress
     from tasks.bench.cell import Bench
@@ -70,7 +71,7 @@ def _folder(ctx: click.Context, option: click.Parameter, folder: Path | None) ->
 @click.option("--seed", type=int, help="For Poisson arrivals, and for sampling where the engine takes one.")
 @click.option("--slo", "slos", multiple=True, metavar="LIMITS", help="For goodput: ttft=500ms,e2e=10s")
 @click.option("--no-cache-bust", is_flag=True, help="Send prompts as they are: engines may know them.")
-@click.option("--shared", is_flag=True, help="Measure although the host does other work.")
+@click.option("--shared", is_flag=True, help="Measure although host or machine do other work.")
 @click.option("--name", help="A name to find the run by.")
 @click.option("--fresh", is_flag=True, help="Start anew even if the same benchmark is open.")
 @click.option(
@@ -92,14 +93,15 @@ def bench(
     folder: Path | None,
     slos: tuple[str, ...],
     fresh: bool,
-    simulate: bool,
+    simulate: bool | str,
     as_json: bool,
     **asked: Any,
 ) -> None:
     """Measure models x hosts x load, with a worker for each host of the fleet.
 
-    A cell (a host, a model, a load) has its host to itself. Warm-up is apart, every prompt begins in a way no
-    engine has seen. Ctrl-C pauses: cells that are complete stay, the same command asks the others.
+    A cell (a host, a model, a load) has its host to itself, and hosts on one machine take turns. Warm-up is
+    apart, every prompt begins in a way no engine has seen. Ctrl-C pauses: cells that are complete stay, the
+    same command asks the others.
 
     \b
     llmq bench --fleet fleet.toml --concurrency 1,4,16 -o bench/
@@ -107,15 +109,14 @@ def bench(
     llmq bench --suite exo-lab -o bench/
     llmq bench --suite lengths -o bench/
     """
+    from cli.cells import Wish
     from cli.measured import Wanted, outputs_in
     from tasks.report.limits import read_limits
     from tasks.report.write import check_outputs
     from tasks.settings import read_settings
 
-    if asked["rates"] and (asked["sweep"] or asked["concurrency"]):
-        raise click.UsageError("--rate sends requests when they are due: leave out --concurrency and --sweep")
-    if asked["sweep"] and asked["concurrency"]:
-        raise click.UsageError("--sweep finds the concurrency itself: leave out --concurrency")
+    wish = Wish(**asked)
+    wish.check()
     limits = read_limits(slos)
     _check_extras()
     if folder:
@@ -123,7 +124,7 @@ def bench(
         _say_without_charts()
     settings = read_settings({"fleet": fleet})
     wanted = Wanted(folder, limits, as_json)
-    ctx.exit(_bench(settings, wanted, fleet, simulate=simulate, fresh=fresh, **asked))
+    ctx.exit(_bench(settings, wanted, wish, fleet, simulate=simulate, fresh=fresh))
 
 
 def _check_extras() -> None:
@@ -145,66 +146,23 @@ def _say_without_charts() -> None:
 def _bench(
     settings: "Settings",
     wanted: "Wanted",
+    wish: "Wish",
     fleet: Path | None,
     *,
-    simulate: bool,
+    simulate: bool | str,
     fresh: bool,
-    hosts: tuple[str, ...],
-    suite: str | None,
-    models: tuple[str, ...],
-    prompts: tuple[str, ...],
-    prompt_files: tuple[Path, ...],
-    concurrency: tuple[int, ...],
-    rates: tuple[float, ...],
-    arrivals: str,
-    sweep: bool,
-    requests: int | None,
-    warmup: int | None,
-    max_tokens: int | None,
-    temperature: float,
-    seed: int | None,
-    no_cache_bust: bool,
-    shared: bool,
-    name: str | None,
 ) -> int:
     from cli.run import fleet_hosts
-    from tasks.bench.asked import PROMPTS, chosen_hosts
-    from tasks.bench.cell import Bench
-    from tasks.intake.bench_files import read_bench_suite
-    from tasks.intake.prompt_files import choose_prompts
-    from tasks.work import Params
+    from tasks.bench.asked import chosen_hosts
 
-    read = read_bench_suite(suite) if suite else None
-    asked = choose_prompts((), prompt_files, prompts) if prompts or prompt_files else ()
-    lengths = tuple(dict.fromkeys(read.lengths)) if read else ()
-    if asked and lengths:
-        raise click.UsageError(
-            "this suite makes prompts of set lengths itself: leave out -p and --prompt-file"
-        )
-    asked = asked or (read.prompts if read else PROMPTS)
-    most = max_tokens or (read.max_tokens if read else None) or 128
-    wanted.exo_lab = bool(read and read.results)
-    given = [warmup, read.warmup if read else None, 3]
-    named = tuple(dict.fromkeys(models)) or tuple(read.models if read else ())
-    with fleet_hosts(settings, fleet, simulate=simulate, models=named, seed=seed) as every:
+    suite = wish.read_suite()
+    wanted.exo_lab = bool(suite.results)
+    questions = wish.asks(suite), wish.params(suite), wish.name
+    models = wish.names(suite)
+    with fleet_hosts(settings, fleet, simulate=simulate, models=models, seed=wish.seed) as every:
         # Simulated ones serve the models by the names that were asked for.
-        chosen = chosen_hosts(read.named(every) if read and not simulate else every, hosts)
-        bench = Bench(
-            hosts=tuple(host.id for host in chosen),
-            models=named,
-            concurrency=concurrency or tuple(read.concurrency if read else ()) or (1,),
-            rates=rates,
-            arrivals=arrivals,
-            requests=requests or (read.requests if read else None) or 0,
-            warmup=next(number for number in given if number is not None),
-            cache_bust=not no_cache_bust,
-            shared=shared,
-            sweep=sweep,
-            seed=seed or 0,
-            lengths=lengths,
-        )
-        params = Params(most, temperature, seed)
-        return _measure(settings, wanted, chosen, bench, (asked, params, name), fresh=fresh)
+        hosts = chosen_hosts(every if simulate else suite.named(every), wish.hosts)
+        return _measure(settings, wanted, hosts, wish.bench(suite, hosts), questions, fresh=fresh)
 
 
 def _measure(
