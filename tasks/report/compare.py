@@ -10,8 +10,8 @@ from tasks.report.alike import Answers, answers, in_spite, of_like_length, paper
 from tasks.report.metric import Metric
 from tasks.report.rate import Limits, rate_of
 from tasks.report.sample import FIRST, Request, Sample
+from tasks.report.spells import spells
 from tasks.report.stats import LEAST_N, Difference, of_medians, of_pairs, of_rates
-from tasks.report.turns import turns
 
 COMPARED = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s")
 
@@ -121,9 +121,9 @@ def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits
         return Comparison(*head, reason=f"each needs {LEAST_N} answers that have the figure")
     if a.sample.cell.simulated != b.sample.cell.simulated:
         return Comparison(*head, reason="one of them is simulated")
-    of_turns = turns(left, metric), turns(right, metric)
-    if of_turns[0] and of_turns[1]:
-        return _by_turns(head, values, (of_turns[0], of_turns[1]), seed)
+    by_spell = spells(left, metric), spells(right, metric)
+    if by_spell[0] and by_spell[1]:
+        return _by_spell(head, values, (by_spell[0], by_spell[1]), seed)
     pairs = _pairs(left, right, metric)
     note = _note(left, right) + "; two runs over the same papers compare better"
     if len(pairs) >= LEAST_N:
@@ -161,13 +161,15 @@ def _independent(
     return Comparison(*head, difference=difference, note=note)
 
 
-def _by_turns(
+def _by_spell(
     head: Head, values: Sequence[list[float]], of: tuple[list[Hashable], list[Hashable]], seed: int
 ) -> Comparison:
-    """Whole turns are drawn: requests of one shared readings."""
+    """Whole spells are drawn: requests of one shared readings."""
     fewest = min(len(set(one)) for one in of)
     if fewest < LEAST_N:
-        return Comparison(*head, reason=f"requests shared readings, and {fewest} turns are too few of them")
+        return Comparison(
+            *head, reason=f"their energy was read in {fewest} spells, of {LEAST_N} that are needed"
+        )
     return Comparison(*head, difference=of_medians(values[0], values[1], seed, of))
 
 

@@ -12,8 +12,8 @@ from tasks.report.alike import ALIKE, Fair, clear, papers
 from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
 from tasks.report.rate import Limits, Rate, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
+from tasks.report.spells import spells
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
-from tasks.report.turns import turns
 from tasks.report.wording import several, some, span
 from worker_agent.errors import ContextOverflow
 
@@ -280,8 +280,8 @@ def _entry(
 
 
 def _most_worth(requests: Sequence[Request], metric: Metric) -> float:
-    """Of requests that shared readings: as many as there were turns."""
-    of = None if metric.per_second else turns(usable_of(requests, metric), metric)
+    """Of requests that shared readings: as many as there were spells."""
+    of = None if metric.per_second else spells(usable_of(requests, metric), metric)
     return math.inf if of is None else len(set(of))
 
 
@@ -312,7 +312,7 @@ def _no_rank(
     if n < LEAST_N:
         return f"{n} of the {LEAST_N} answers that a rank needs"
     if (worth := _most_worth(requests, metric)) < LEAST_N:
-        return f"its requests shared readings: {worth} of the {LEAST_N} turns that a rank needs"
+        return f"its energy was read in {worth} spells, of {LEAST_N} that a rank needs"
     if interval is None:
         about = several(len({*papers(requests)}), "paper" if requests[0].paper else "question")
         return f"its {n} answers are about {about}, too few for an interval"

@@ -6,6 +6,7 @@ import sys
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -111,6 +112,8 @@ def test_every_request_has_its_part_and_energy_is_ranked(room: Room) -> None:
             assert sum(told) == pytest.approx(sum(true), rel=0.03)
             long = float(cell[-1]["stream_end_s"]) * (BUSY_W - IDLE_W) / int(many)
             assert told == pytest.approx(true, abs=long), "wrong at most by the step between two readings"
+            off = [abs(one - other) / other for one, other in zip(told, true, strict=True)]
+            assert median(off) < 0.15
             powers = [float(row["power_w_mean"]) for row in cell]
             assert all(IDLE_W - 1 <= power <= BUSY_W + 1 for power in powers)
             assert max(powers) - min(powers) > (BUSY_W - IDLE_W) / 2, "not one figure for all"
@@ -121,11 +124,10 @@ def test_every_request_has_its_part_and_energy_is_ranked(room: Room) -> None:
     assert ranked.returncode == 0, ranked.stderr
     alone, four = [one for one in json.loads(ranked.stdout)["rankings"] if one["metric"] == "energy_j"]
     assert alone["apart"] == "nvml_all"
-    assert [one["rank"] for one in alone["entries"]] == [1, 1] or alone["entries"][0]["host"] == "few"
     assert all(one["rank"] and one["ci_low"] < one["value"] < one["ci_high"] for one in alone["entries"])
     assert all(10 <= one["effective_n"] < one["n"] == 30 for one in alone["entries"])
     assert [one["rank"] for one in four["entries"]] == [None, None]
-    assert "shared readings" in four["entries"][0]["reason"]
+    assert "of 10 that a rank needs" in four["entries"][0]["reason"]
 
     with (room.folder / "out" / "summary.csv").open() as file:
         known = {row["metric"] for row in csv.DictReader(file)}

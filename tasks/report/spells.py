@@ -11,25 +11,25 @@ from tasks.report.metric import Metric
 from tasks.report.sample import Request
 
 
-def turns(requests: Sequence[Request], metric: Metric) -> list[Hashable] | None:
-    """The turn of each: a stretch of its cell's time, as long as the median request, or as the time between
+def spells(requests: Sequence[Request], metric: Metric) -> list[Hashable] | None:
+    """The spell of each: a stretch of its cell's time, as long as the median request, or as the time between
     readings where that is longer. None where the metric is no energy, or none of them is a cell's."""
     if metric.apart != "energy_source" or all(math.isnan(one.energy_every_s) for one in requests):
         return None
     cells: dict[tuple[str, str], list[Request]] = {}
     for one in requests:
         cells.setdefault((one.run, one.place), []).append(one)
-    length_s = {cell: _turn_s(own) for cell, own in cells.items()}
+    length_s = {cell: _spell_s(own) for cell, own in cells.items()}
     return [(one.run, one.place, _number(one, length_s[one.run, one.place])) for one in requests]
 
 
-def _turn_s(requests: Sequence[Request]) -> float:
-    """Not a number where it cannot be said: all are one turn then."""
+def _spell_s(requests: Sequence[Request]) -> float:
+    """Not a number where it cannot be said: all are one spell then."""
     apart_s = [one.energy_every_s for one in requests if not math.isnan(one.energy_every_s)]
     took_s = [one.finished_s - one.started_s for one in requests if one.finished_s >= one.started_s]
     return max(*apart_s, median(took_s)) if apart_s and took_s else math.nan
 
 
-def _number(request: Request, turn_s: float) -> int:
-    middle = (request.started_s + request.finished_s) / 2 / turn_s if turn_s else math.nan
+def _number(request: Request, spell_s: float) -> int:
+    middle = (request.started_s + request.finished_s) / 2 / spell_s if spell_s else math.nan
     return 0 if math.isnan(middle) else math.floor(middle)
