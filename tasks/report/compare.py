@@ -164,13 +164,13 @@ def _independent(
 def _by_spell(
     head: Head, values: Sequence[list[float]], of: tuple[list[Hashable], list[Hashable]], seed: int
 ) -> Comparison:
-    """Whole spells are drawn: requests of one shared readings."""
-    fewest = min(len(set(one)) for one in of)
-    if fewest < LEAST_N:
+    """Requests of one spell shared readings: they are worth as many as there are spells."""
+    worth = len(set(of[0])), len(set(of[1]))
+    if (fewest := min(worth)) < LEAST_N:
         return Comparison(
             *head, reason=f"their energy was read in {fewest} spells, of {LEAST_N} that are needed"
         )
-    return Comparison(*head, difference=of_medians(values[0], values[1], seed, of))
+    return Comparison(*head, difference=of_medians(values[0], values[1], seed, worth=worth))
 
 
 def _of_like_length(head: Head, sides: tuple[Answers, Answers], seed: int) -> Comparison:

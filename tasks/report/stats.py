@@ -133,14 +133,17 @@ def of_medians(
     b: Sequence[float],
     seed: int = 1,
     groups: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    worth: tuple[int, int] | None = None,
 ) -> Difference:
     """The quotient of two samples' medians, by the bootstrap (percentiles of RESAMPLES resamples, seeded).
-    With `groups`, whole groups are drawn. Values are above 0."""
+    With `groups`, whole groups are drawn; with `worth`, so many values of each, for they are worth no more.
+    Values are above 0."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
     drawn = [
-        _drawn_medians(values, groups[side] if groups else None, rng) for side, values in enumerate((a, b))
+        _drawn_medians(values, groups[side] if groups else None, rng, worth[side] if worth else None)
+        for side, values in enumerate((a, b))
     ]
     widen = max(map(_few_groups, groups)) if groups else 1.0
     ratio = quantile(sorted(a), 0.5) / quantile(sorted(b), 0.5)
@@ -219,7 +222,10 @@ def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _drawn_medians(
-    values: "Sequence[float] | np.ndarray", groups: Sequence[Hashable] | None, rng: "np.random.Generator"
+    values: "Sequence[float] | np.ndarray",
+    groups: Sequence[Hashable] | None,
+    rng: "np.random.Generator",
+    worth: int | None = None,
 ) -> "np.ndarray":
     """The medians of RESAMPLES resamples: how often each group is drawn weighs its values."""
     import numpy as np
@@ -227,7 +233,7 @@ def _drawn_medians(
     order = np.argsort(values, kind="stable")
     ordered = np.asarray(values, float)[order]
     if groups is None:
-        return _middles(ordered, rng)
+        return _middles(ordered, rng, worth or len(ordered))
     numbers: dict[Hashable, int] = {}
     own = np.array([numbers.setdefault(group, len(numbers)) for group in groups])[order]
     k = len(numbers)
@@ -244,16 +250,16 @@ def _drawn_medians(
     return medians
 
 
-def _middles(ordered: "np.ndarray", rng: "np.random.Generator") -> "np.ndarray":
-    """The medians of resamples of single values, without drawing them: the k-th smallest of n uniform numbers
-    has a Beta(k, n + 1 - k) distribution, and a resample's k-th smallest is the value it falls on."""
+def _middles(ordered: "np.ndarray", rng: "np.random.Generator", n: int) -> "np.ndarray":
+    """The medians of resamples of `n` single values, without drawing them: the k-th smallest of n uniform
+    numbers has a Beta(k, n + 1 - k) distribution, and a resample's k-th smallest is the value it falls on."""
     import numpy as np
 
-    n = len(ordered)
+    last = len(ordered) - 1
     k = (n + 1) // 2
     lower = rng.beta(k, n + 1 - k, RESAMPLES)
     upper = lower + (1 - lower) * rng.beta(1, n - k, RESAMPLES) if n % 2 == 0 else lower
-    low, high = (np.minimum((u * n).astype(int), n - 1) for u in (lower, upper))
+    low, high = (np.minimum((u * len(ordered)).astype(int), last) for u in (lower, upper))
     middles: np.ndarray = (ordered[low] + ordered[high]) / 2
     return middles
 

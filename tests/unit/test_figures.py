@@ -54,6 +54,7 @@ METER = [
     "vram_used_mib_peak",
     "power_w_mean",
     "energy_j",
+    "energy_every_s",
     "throttled",
     "temp_c_max",
 ]

@@ -75,6 +75,30 @@ def test_the_same_questions_are_compared_pair_by_pair() -> None:
     assert "they answered different papers" in (other.note or "")
 
 
+def test_energy_of_requests_that_shared_readings_is_compared_by_spells() -> None:
+    """Forty answers to the same questions are forty pairs of times; their energy, read every two seconds, is
+    worth twenty values of each, and read every ten too few."""
+
+    def energetic(host: str, joules: float, every_s: float) -> list[dict[str, Any]]:
+        rng = random.Random(f"{host}{joules}")
+        energy = {"energy_source": "rapl", "energy_every_s": every_s, "load_mode": "closed", "concurrency": 1}
+        return [row | {"energy_j": rng.gauss(joules, joules * 0.08)} for row in rows(host, 40, 900, **energy)]
+
+    a, b = energetic("a", 100, 2.0), energetic("b", 120, 2.0)
+    assert compared(a, b).pairs == 40
+    one = compared(a, b, "energy_j")
+    assert one.pairs is None
+    assert "a takes 1" in one.sentence()
+    assert "less energy a request than b" in one.sentence()
+    both = [compared(*(energetic("a", 100, s), energetic("b", 120, s)), "energy_j") for s in (1.0, 3.0)]
+    assert both[0].difference
+    assert both[1].difference
+    narrow, wide = (one.difference.high - one.difference.low for one in both if one.difference)
+    assert wide > 1.3 * narrow
+    few = compared(energetic("a", 100, 10.0), energetic("b", 120, 10.0), "energy_j")
+    assert "their energy was read in 4 spells, of 10 that are needed" in few.sentence()
+
+
 def test_what_cannot_be_compared_says_why() -> None:
     """Too few answers, few papers with many prompts, a simulated one beside a real one, no such figure."""
     many = rows("a", 40, 100)

@@ -239,6 +239,55 @@ def test_the_memory_of_a_cell_is_one_reading() -> None:
     assert entries(rows("a", **memory), by="memory")["a"].n == 30
 
 
+def energetic(host: str, joules: float = 100.0, every_s: float = 1.0, **more: Any) -> list[dict[str, Any]]:
+    """Thirty requests of a cell, a second each, one after the other."""
+    rng = random.Random(host)
+    known = {"concurrency": 1, "load_mode": "closed", "energy_source": "rapl", "energy_every_s": every_s}
+    made = rows(host, **known, **more)
+    return [row | {"energy_j": rng.gauss(joules, joules * 0.08)} for row in made]
+
+
+def test_requests_that_shared_readings_are_worth_one() -> None:
+    """Read once a second, thirty requests of a second are thirty values; every two, fifteen, with
+    the wider interval; read every four they are too few for a rank, which is said."""
+
+    def width(entry: Entry) -> float:
+        assert entry.interval
+        return entry.interval.high - entry.interval.low
+
+    each, two = (entries(energetic("a", every_s=every_s), by="energy")["a"] for every_s in (1.0, 2.0))
+    assert each.summary
+    assert two.summary
+    assert (each.n, each.summary.effective_n, each.rank) == (30, 30, 1)
+    assert 15 <= two.summary.effective_n <= 16
+    assert two.value == each.value
+    assert width(two) > 1.2 * width(each)
+    four = entries(energetic("a", every_s=4.0), by="energy")["a"]
+    assert four.rank is None
+    assert "its energy was read in 8 spells, of 10 that a rank needs" in (four.reason or "")
+    assert entries(energetic("a", every_s=4.0), by="e2e")["a"].rank == 1, "its times are its own"
+
+
+def test_requests_that_run_at_one_time_share_their_readings() -> None:
+    """Sixteen at a time, four of each: read every second, and yet no more than four values."""
+    rng, made = random.Random(1), energetic("a") + energetic("a") + energetic("a")[:4]
+    for number, row in enumerate(made):
+        row |= {"started_at": f"2026-01-01T00:00:{number // 16 * 4:02}+00:00", "concurrency": 16}
+        row |= {"stream_end_s": rng.uniform(3.9, 4.0), "e2e_latency_s": 3.9}
+    entry = entries(made, by="energy")["a"]
+    assert entry.n == 64
+    assert entry.summary
+    assert entry.summary.effective_n <= 5
+    assert (entry.rank, entry.interval) == (None, None)
+
+
+def test_energy_is_ranked_where_power_differs() -> None:
+    """Of a benchmark as of a run, a token as a request."""
+    for by in ("energy", "energy_j_per_token"):
+        made = entries(energetic("sober", 80), energetic("thirsty", 120), by=by)
+        assert (made["sober"].rank, made["thirsty"].rank) == (1, 2)
+
+
 def test_who_has_no_rank_is_said_once_for_each_reason() -> None:
     """Not a line for each of a large fleet; the table has every name."""
 
