@@ -84,5 +84,5 @@ def _weight(request: Request, metric: Metric, limits: Limits) -> float:
     if metric.per_second == "tokens":
         return request.tokens
     if metric.per_second == "good":  # an unknown figure keeps no limit
-        return float(all(request.value(name) <= most for name, most in limits.items()))
+        return float(all(request.for_limit(name) <= most for name, most in limits.items()))
     return 1.0

@@ -101,9 +101,14 @@ class Request:
     sources: tuple[str | None, str | None]  # of memory and energy
     prompt: str | None = None  # FIRST or CACHED
     energy_every_s: float = math.nan  # of a benchmark: between the readings that its energy is told by
+    late_s: float = 0.0  # sent after it was due, where a benchmark says when
 
     def value(self, name: str) -> float:
         return self.values[PLACE[name]]
+
+    def for_limit(self, name: str) -> float:
+        """As `value`, a wait for the first token from the moment the request was due."""
+        return self.value(name) + (1000 * self.late_s if name in ("ttft_ms", "ttfo_ms") else 0.0)
 
     def apart(self, column: str | None) -> str | None:
         """What its values must be told apart by, for a metric's `apart`."""
@@ -272,6 +277,9 @@ def _no_measurement(row: Row) -> str | None:
 
 def _request(run: str, row: Row) -> Request:
     values = array("d", [figure(row, metric.name) for metric in VALUES])
+    late_s, from_due_s = figure(row, "dispatch_delay_s"), figure(row, "e2e_scheduled_latency_s")
+    if not math.isnan(from_due_s):  # a host that stalls is charged for those who had to wait to be sent
+        values[PLACE["e2e_latency_s"]] = from_due_s
     tokens, energy_j = figure(row, "completion_tokens"), figure(row, "energy_j")
     values[PLACE["energy_j_per_token"]] = energy_j / tokens if tokens else math.nan
     if math.isnan(values[PLACE["server_prefill_tps"]]) and row.get("engine") != "ollama":
@@ -298,6 +306,7 @@ def _request(run: str, row: Row) -> Request:
         sources=(row.get("mem_source"), row.get("energy_source")),
         prompt=_cached(row),
         energy_every_s=figure(row, "energy_every_s"),
+        late_s=0.0 if math.isnan(late_s) else late_s,
     )
 
 

@@ -369,6 +369,23 @@ def test_requests_a_second_and_goodput() -> None:
         rankings(samples, METRICS["goodput_rps"])
 
 
+def test_at_a_rate_those_who_waited_to_be_sent_have_waited() -> None:
+    """Half of a load's requests left 4 s after they were due: they keep no limit of 3 s, their latency has
+    the wait in it, and the first token, which is the engine's own time, has not."""
+    load = {"target_rps": 1.0, "load_mode": "constant", "ttft_ms": 100.0}
+    late = {"dispatch_delay_s": 4.0, "e2e_scheduled_latency_s": 5.0}
+    timely = {"dispatch_delay_s": 0.0, "e2e_scheduled_latency_s": 1.0}
+    asked = [row | (late if k < 30 else timely) for k, row in enumerate(rows("a", 60, **load))]
+    samples = gathered(asked).samples
+    for limit in ("e2e=3s", "ttft=3s"):
+        (good,) = rankings(samples, METRICS["goodput_rps"], read_limits([limit]))
+        assert good.entries[0].value == pytest.approx(30 / 60), limit
+    (latency,) = rankings(samples, METRICS["e2e_latency_s"])
+    assert latency.entries[0].value == pytest.approx(3.0)
+    (first,) = rankings(samples, METRICS["ttft_ms"])
+    assert first.entries[0].value == pytest.approx(100.0)
+
+
 def test_per_model_takes_hosts_together_and_says_so() -> None:
     """And per host takes models together; the pair of a matrix is an entry of its own."""
     both = [rows("a"), rows("b", model="n"), rows("b", model="m", seed=2)]
