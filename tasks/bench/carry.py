@@ -38,6 +38,7 @@ from worker_agent.meters.recording import Recording
 log = logging.getLogger(__name__)
 
 NOTE_S = 1.0
+MOST_GOES = 3  # at a cell in which its worker stands still
 OF_REQUEST = ("energy_j", "power_w_mean", "energy_source")  # what the meter tells of each, not of all
 AHEAD_S = 0.05  # for the threads of scheduled arrivals to be there before the first is due
 
@@ -83,11 +84,24 @@ class CellCarrier:
         asked = cell.run()
         if asked is None:
             self._last = None
-            return f"given back: {self.ledger.release(cell.held.claim)}"
+            return self._again(cell)
         self.sign(cell.held.claim.run_id)
         results = [(one.item, cell.result(one, just_loaded)) for one in asked]
         results += [(item, cell.unasked(item, cell.why_unasked(asked))) for item in cell.not_asked(asked)]
         return self._commit(cell.held, results)
+
+    def _again(self, cell: "_Cell") -> str:
+        """It was interrupted, and is asked from its start; where its worker fell asleep in it, not for
+        ever."""
+        held = cell.held
+        if not cell.stood_still_s or held.stopped.is_set() or self.stopping():
+            return f"given back: {self.ledger.release(held.claim)}"
+        why = f"its worker stood still for {cell.stood_still_s:.0f} s while it ran"
+        log.warning("cell %s-%s: %s", held.claim.run_id, held.claim.number, why)
+        failure = Failure(self.live.host.id, "interrupted", why)
+        if len(held.claim.failures.get(0, ())) + 1 >= MOST_GOES:
+            return self._end(held, replace(failure, message=f"{why}, as {MOST_GOES - 1} times before"))
+        return f"given back: {self.ledger.release(held.claim, item=0, failure=failure)}"
 
     def _commit(self, held: Held, results: list[tuple[int, Result]]) -> str:
         self.commits.commit_all(held.claim, sorted(results, key=lambda one: one[0]))
@@ -171,6 +185,11 @@ class _Cell:
     def does_not_fit(self) -> str | None:
         """Why prompts of its length cannot be asked here, if they cannot."""
         return self._sized.does_not_fit if self._sized else None
+
+    @property
+    def stood_still_s(self) -> float:
+        """For how long its worker was asleep in it."""
+        return self._drive.stood_still_s
 
     def run(self) -> list[Asked] | None:
         """Warm up, then measure, unless the whole warm-up fails. None: it was interrupted."""

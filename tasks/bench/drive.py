@@ -2,6 +2,7 @@
 `ask` sends one request and gives its completion.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from worker_agent.engines.dial import Call, clock
 
 Ask = Callable[[int, Call], Completion]
 LOOK_S = 0.1
+STOOD_STILL_S = 3.0  # longer between two looks, by either clock: asleep, frozen, or the clock was set
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,12 @@ class Asked:
 
 
 class Drive:
-    """One go at a cell. `stop`, from any thread, ends all calls at once."""
+    """One go at a cell. `stop`, from any thread, ends all calls at once. `stood_still_s`: for how long nobody
+    was awake to take times, which ends them too; 0: it never happened."""
 
     def __init__(self, ask: Ask, limits: Limits) -> None:
         self._ask, self._limits = ask, limits
+        self.stood_still_s = 0.0
         self._over = Event()
         self._calls: set[Call] = set()
         self._asked: list[Asked] = []
@@ -75,9 +79,18 @@ class Drive:
             thread.start()
         for thread in threads:
             while thread.is_alive():
-                thread.join(LOOK_S)
+                self._wait_for(thread)
                 look()
         return self._asked[first:]
+
+    def _wait_for(self, thread: Thread) -> None:
+        """A little; a machine that sleeps stops one clock, a process that is frozen neither."""
+        wall_s, at = time.time(), clock()
+        thread.join(LOOK_S)
+        took_s = max(abs(time.time() - wall_s), clock() - at)
+        if took_s > STOOD_STILL_S:
+            self.stood_still_s = took_s
+            self.stop()
 
     def _work(self, waiting: "deque[tuple[int, float | None]]") -> None:
         while not self._over.is_set():

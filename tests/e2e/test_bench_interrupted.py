@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -114,6 +115,42 @@ def test_a_sweep_goes_on_at_its_third_level(room: Room) -> None:
     assert any("4 at a time are enough" in note for note in told["notes"]), told["notes"]
     assert sim.calls()["started"] - before == 2 * 17, "the third and the fourth"
     assert {cell: starts(room)[cell] for cell in whole} == whole
+
+
+def test_a_cell_in_which_its_worker_fell_asleep_is_asked_again(room: Room) -> None:
+    """Frozen for 4 s in the middle and awake again: no row has these in its times, nor the rate of all, and
+    the log says why the cell was asked twice. Three times, and it ends with that as its reason."""
+    sim = engine(room, "box")
+    room.fleet({"box": sim})
+    worker = room.worker("box")
+    args = ("--concurrency", "4", "--requests", "20", "--warmup", "0", "--json")
+
+    def freeze() -> None:
+        before = int(sim.calls()["started"])
+        wait_until(lambda: sim.calls()["started"] >= before + 8, 60, "the cell is at work")
+        os.kill(worker.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        wait_until(lambda: time.monotonic() - begun > 4.0, 10, "it was frozen for 4 s")
+        os.kill(worker.pid, signal.SIGCONT)
+
+    def told_after(freezes: int, log: str) -> dict[str, Any]:
+        child = room.start(*BENCH, *args, "--fresh", log=log)
+        for many in range(freezes):
+            freeze()
+            woken = lambda many=many: room.said("worker-box.log").count("stood still") > many  # noqa: E731
+            wait_until(woken, 20, "its worker has noticed")
+        assert child.wait(timeout=90) == (freezes > 1), room.said(log)
+        (cell,) = next(json.loads(line) for line in room.said(log).splitlines() if line[:1] == "{")["cells"]
+        return dict(cell)
+
+    cell = told_after(1, "once.log")
+    assert (cell["ok"], cell["error_rate"]) == (20, 0.0)
+    assert cell["rps"] > 10, "20 a second, and not 4 s without any"
+    assert max(row["metrics"]["e2e_latency_s"] for row in room.results()) < 2
+    (room.folder / "worker-box.log").write_text("")
+    cell = told_after(3, "thrice.log")
+    assert cell["ok"] == 0
+    assert "stood still for 4 s while it ran, as 2 times before" in " ".join(cell["notes"])
 
 
 def test_a_cell_that_kills_its_workers_is_set_aside(room: Room) -> None:
