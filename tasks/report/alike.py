@@ -5,8 +5,8 @@ put it first. So two are compared where both have answers to prompts of one leng
 only what holds in spite of the lengths is said."""
 
 import math
-from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,11 +31,11 @@ class Ranked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One side: its answers, what they answer, the quartiles of the prompts' lengths in tokens (none where no
+    """One side: its answers, how many to each question, the quartiles of the prompts' lengths in tokens (none where no
     length is known), and the answers by class of length."""
 
     requests: Sequence[Request]
-    questions: frozenset[str]
+    questions: Mapping[str, int]
     quartiles: tuple[float, ...]
     classes: Mapping[int, Sequence[Request]]
 
@@ -44,13 +44,34 @@ def answers(requests: Sequence[Request]) -> Answers:
     """Of the answers that have the figure."""
     tokens = sorted(r.prompt_tokens for r in requests if r.prompt_tokens > 0)  # NaN is not above 0
     lengths = tuple(quantile(tokens, p) for p in QUARTILES) if tokens else ()
-    return Answers(requests, frozenset(r.question for r in requests), lengths, _by_length(requests))
+    return Answers(requests, asked(requests), lengths, _by_length(requests))
+
+
+def asked(requests: Iterable[Request]) -> Counter[str]:
+    """How many of them answer each question."""
+    return Counter(r.question for r in requests)
+
+
+def same_questions(sides: Iterable[Mapping[str, int]]) -> bool:
+    """Whether all answered the same questions, each as large a part of the time: of repeats one host may get
+    those of the short paper, another those of the long one. Parts may differ by ALIKE in all."""
+    first, *others = [side for side in sides if side] or [{}]
+    return all(_parts_apart(first, other) <= ALIKE for other in others)
+
+
+def _parts_apart(a: Mapping[str, int], b: Mapping[str, int]) -> float:
+    """The share of its answers by which one had other questions than the other; 1 where a question is one's
+    alone."""
+    if a.keys() != b.keys():
+        return 1.0
+    n_a, n_b = sum(a.values()), sum(b.values())
+    return math.fsum(abs(a[question] / n_a - b[question] / n_b) for question in a) / 2
 
 
 def unlike(a: Answers, b: Answers, metric: Metric) -> bool:
     """Whether the lengths of their prompts could be what tells them apart: the metric depends on them, the
     questions are not the same, and a quartile differs by more than ALIKE."""
-    if metric.apart != "prompt" or a.questions == b.questions:
+    if metric.apart != "prompt" or same_questions((a.questions, b.questions)):
         return False
     return any(max(x, y) > (1 + ALIKE) * min(x, y) for x, y in zip(a.quartiles, b.quartiles, strict=False))
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from tasks.report.alike import Answers, answers, in_spite, of_like_length, papers, unlike
+from tasks.report.alike import Answers, answers, in_spite, of_like_length, papers, same_questions, unlike
 from tasks.report.metric import Metric
 from tasks.report.rate import Limits, rate_of
 from tasks.report.sample import FIRST, Request, Sample
@@ -134,9 +134,9 @@ def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits
             _groups([p for _, _, p in pairs]),
         )
         return Comparison(*head, pairs=len(pairs), difference=quotients)
-    if {r.question for r in left} == {r.question for r in right}:
-        return Comparison(*head, difference=of_medians(values[0], values[1], seed))
     sides = answers(left), answers(right)
+    if same_questions(side.questions for side in sides):
+        return Comparison(*head, difference=of_medians(values[0], values[1], seed))
     if unlike(*sides, metric):
         return _of_like_length(head, sides, seed)
     return _independent(head, left, right, seed, note)

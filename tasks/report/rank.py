@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tasks.errors import InputError
-from tasks.report.alike import ALIKE, Fair, clear, papers
+from tasks.report.alike import ALIKE, Fair, asked, clear, papers, same_questions
 from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
 from tasks.report.rate import Limits, Rate, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
@@ -233,7 +233,7 @@ def in_order(entries: Iterable[Entry], metric: Metric, better: Better | None = N
 
 def _ranking(samples: Sequence[Sample], metric: Metric, group: str | None, limits: Limits) -> Ranking:
     kept = [(sample, [r for r in sample.requests if r.apart(metric.apart) == group]) for sample in samples]
-    same = len({frozenset(r.question for r in requests) for _, requests in kept if requests}) <= 1
+    same = same_questions(asked(requests) for _, requests in kept)
     real = any(requests and not sample.cell.simulated for sample, requests in kept)
     made = [_entry(sample, requests, metric, limits, same=same, real=real) for sample, requests in kept]
     fair = None
@@ -345,6 +345,8 @@ def _what_was_asked(entries: Sequence[Entry], metric: Metric, *, same: bool) -> 
     every = frozenset.union(*(entry.questions for entry in entries))
     lengths = [entry.prompt_tokens for entry in entries if entry.prompt_tokens]
     said = f"they answered different papers ({len(shared)} of {len(every)} questions in common)"
+    if shared == every:
+        said = f"they answered the same {several(len(every), 'question')}, but not equally often"
     if lengths and max(lengths) > (1 + ALIKE) * min(lengths):
         said += f", and not of one length (median prompt {min(lengths):.0f} to {max(lengths):.0f} tokens)"
         if metric.apart == "prompt":

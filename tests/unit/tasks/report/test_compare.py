@@ -169,3 +169,14 @@ def test_equal_hosts_with_papers_of_different_length_show_no_difference() -> Non
         assert difference
         found += difference.found
     assert found <= 10
+
+
+def test_one_paper_asked_oftener_of_one_makes_no_difference() -> None:
+    """Hosts of one speed, a short and a long paper: who got the short one six times as often is no faster."""
+
+    def host(name: str, shorts: int, longs: int) -> list[dict[str, Any]]:
+        short = rows(name, shorts, 100, paper_id="short") if shorts else []
+        return short + [row | {"prompt_tokens": 9000} for row in rows(name, longs, 900, paper_id="long")]
+
+    one = compared(host("a", 30, 5), host("b", 5, 30))
+    assert not (one.difference and one.difference.found), one.sentence()

@@ -505,3 +505,20 @@ def test_papers_of_one_length_are_ranked_by_all_answers() -> None:
     """Lengths within a tenth of each other are one."""
     made = entries(papers_of("a", {1000: 30}, 0.1), papers_of("b", {1080: 30}, 0.2))
     assert (made["a"].rank, made["b"].rank) == (1, 2)
+
+
+def test_the_same_questions_unequally_often_are_not_the_same() -> None:
+    """Two hosts of one speed were each asked the same short and the same long paper, but one mostly the short:
+    it is no faster for that."""
+    short = {"paper_id": "short", "prompt_tokens": 100}
+    long = {"paper_id": "long", "prompt_tokens": 1000}
+
+    def host(name: str, shorts: int, longs: int) -> list[dict[str, Any]]:
+        return rows(name, shorts, 100, **short) + rows(name, longs, 1000, seed=2, **long)
+
+    made = entries(host("a", 30, 5), host("b", 5, 30))
+    assert 1 not in {entry.rank for entry in made.values() if entry.cell.host == "a"}
+    notes = rankings(gathered(host("a", 30, 5), host("b", 5, 30)).samples, find_metric("ttft"))[0].notes
+    assert any("the same 2 questions, but not equally often" in note for note in notes)
+    even = rankings(gathered(host("a", 20, 20), host("b", 20, 19)).samples, find_metric("ttft"))[0]
+    assert even.same_questions, "one answer less changes nothing"
