@@ -207,7 +207,9 @@ def _compare_rates(
         return Comparison(*head, reason=f"each needs {LEAST_N} answers that have the figure")
     if not (a.value and b.value):
         return Comparison(*head, reason="a rate of 0 has no quotient")
-    return Comparison(*head, difference=of_rates(a.blocks, b.blocks))
+    if min(len(a.blocks), len(b.blocks)) < 2:
+        return Comparison(*head, reason="their runs are too short for the interval of a rate")
+    return Comparison(*head, difference=of_rates(a.value / b.value, a.blocks, b.blocks))
 
 
 def _usable(request: Request, metric: Metric) -> bool:

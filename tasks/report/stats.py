@@ -15,6 +15,7 @@ LEAST_N = 10  # for a rank: below, an interval says little and a bootstrap is to
 LEAST_FOR = {50: 1, 90: 10, 95: 20, 99: 100}  # percentile -> values that can carry it
 RESAMPLES = 4000
 CELLS = 2_000_000  # of a bootstrap's matrix at a time: 16 MB
+OF_RATES = "quotient of rates, Welch"
 POWER_Z = 1.959964 + 0.841621  # 95 % sure, found in 8 of 10 cases
 
 
@@ -163,22 +164,19 @@ def of_pairs(
     return _difference(ratio, np.log(drawn), "median of paired quotients, bootstrap", widen)
 
 
-def of_rates(a: Sequence[float], b: Sequence[float]) -> Difference:
-    """The quotient of two means by Welch's t on each sample's blocks; the method of rates."""
+def of_rates(ratio: float, a: Sequence[float], b: Sequence[float]) -> Difference:
+    """The quotient of two rates, `ratio`, by Welch's t on the blocks of each, two or more. It is no quotient of
+    the blocks' means: of blocks with as many answers in each, that mean is above the rate, the more so the more
+    they differ."""
     (mean_a, var_a), (mean_b, var_b) = map(_mean_and_variance, (a, b))
     error = math.sqrt(var_a / mean_a**2 + var_b / mean_b**2)  # of the log of the quotient, to first order
     if not error:
-        return Difference(mean_a / mean_b, mean_a / mean_b, mean_a / mean_b, "quotient of means, Welch", 1.0)
+        return Difference(ratio, ratio, ratio, OF_RATES, 1.0)
     parts = (var_a / mean_a**2, len(a) - 1), (var_b / mean_b**2, len(b) - 1)
     df = error**4 / math.fsum(part**2 / free for part, free in parts)
     half = t_quantile(df) * error
-    ratio = mean_a / mean_b
     return Difference(
-        ratio,
-        ratio * math.exp(-half),
-        ratio * math.exp(half),
-        "quotient of means, Welch",
-        math.exp(POWER_Z * error),
+        ratio, ratio * math.exp(-half), ratio * math.exp(half), OF_RATES, math.exp(POWER_Z * error)
     )
 
 

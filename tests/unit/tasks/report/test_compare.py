@@ -1,6 +1,7 @@
 """Differences in words that a person understands, and none where there is none."""
 
 import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -180,3 +181,36 @@ def test_one_paper_asked_oftener_of_one_makes_no_difference() -> None:
 
     one = compared(host("a", 30, 5), host("b", 5, 30))
     assert not (one.difference and one.difference.found), one.sentence()
+
+
+def one_by_one(host: str, took_s: list[float], run: str = "run") -> list[tuple[str, dict[str, Any]]]:
+    """Answers that came one after the other, each as long as said."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    found = []
+    for k, seconds in enumerate(took_s):
+        (row,) = rows(host, 1, 100, papers=f"{host}{k}")
+        times = {"started_at": begin.isoformat(), "stream_end_s": seconds, "e2e_latency_s": seconds}
+        found.append((run, row | times))
+        begin += timedelta(seconds=seconds + 0.01)
+    return found
+
+
+def rated(*sides: list[tuple[str, dict[str, Any]]]) -> Comparison:
+    found = [Side(side[0][1]["host"], gather(side).samples[0]) for side in sides]
+    (one,) = compare(found[0], found[1], METRICS["rps"])
+    return one
+
+
+def test_rates_are_compared_as_they_are_shown() -> None:
+    """Thirty answers in thirty seconds by each, one evenly and one by fits and starts: neither is faster."""
+    one = rated(one_by_one("even", [1.0] * 30), one_by_one("fits", [0.2, 0.2, 0.2, 0.2, 0.2, 5.0] * 5))
+    assert one.difference
+    assert one.difference.ratio == pytest.approx((one.a or 0) / (one.b or 1))
+    assert one.difference.ratio == pytest.approx(1, abs=0.05)
+    assert not one.difference.found
+
+
+def test_rates_of_runs_too_short_for_an_interval_are_not_compared() -> None:
+    """Five runs of two answers each are ten answers, and no part of them is a rate."""
+    sides = [[row for n in range(5) for row in one_by_one(host, [1.0, 1.1], f"run-{n}")] for host in "ab"]
+    assert "cannot be compared: their runs are too short" in rated(*sides).sentence()
