@@ -31,8 +31,8 @@ class Ranked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One side: its answers, how many to each question, the quartiles of the prompts' lengths in tokens (none where no
-    length is known), and the answers by class of length."""
+    """One side: its answers, how many to each question, the quartiles of the prompts' lengths in
+    tokens (none where no length is known), and the answers by class of length."""
 
     requests: Sequence[Request]
     questions: Mapping[str, int]

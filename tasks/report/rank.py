@@ -165,6 +165,7 @@ def remarks(gathered: Gathered, *, open_runs: Iterable[str] = ()) -> list[str]:
     said += [clock_note(host, offset_s) for host, offset_s in sorted(gathered.clocks.items())]
     if gathered.unpaired:
         said.append(f"left out, since they end no pair's chain: {gathered.unpaired} items")
+    said += _no_answer_at_all(gathered.samples)
     aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
     if aside:
         said.append(f"set aside, no measurements: {counted(aside)}")
@@ -172,6 +173,14 @@ def remarks(gathered: Gathered, *, open_runs: Iterable[str] = ()) -> list[str]:
         names = some([sample.cell.name for sample in gathered.samples if sample.cut])
         said.append(f"{several(cut, 'answer')} cut at --max-tokens, counted as they are: {names}")
     return said
+
+
+def _no_answer_at_all(samples: Sequence[Sample]) -> Iterator[str]:
+    """What failed under terms that have no ranking, since nobody answered under them."""
+    ranked = {sample.cell.weight for sample in samples if sample.requests}
+    for sample in samples:
+        if sample.failed and ranked and sample.cell.weight not in ranked:
+            yield f"{sample.cell.name}: no answer, tries that failed: {counted(sample.failed)}"
 
 
 def clock_note(host: str, offset_s: float) -> str:

@@ -21,6 +21,7 @@ CLOCKS_AGREE_S = 1.0  # nearer than this, what a clock is off is the way's as mu
 CACHED_SHARE = 0.5  # of a prompt's tokens from the cache: it was not read anew
 FIRST, CACHED = "first", "cached"
 UNCOUNTED = ("estimate", "none")
+TRIED = TOKENLESS, IN_PARTS = "without a token", "read in parts"  # set aside, and asked all the same
 PLACE = {metric.name: number for number, metric in enumerate(VALUES)}
 
 
@@ -132,9 +133,9 @@ class Sample:
 
     @property
     def error_rate(self) -> float | None:
-        """Failed tries over all tries."""
+        """Failed tries over all tries, those included whose answers are no measurement."""
         failed = sum(self.failed.values())
-        tries = failed + len(self.requests)
+        tries = failed + len(self.requests) + sum(self.aside[reason] for reason in TRIED)
         return failed / tries if tries else None
 
 
@@ -173,7 +174,7 @@ def gather(rows: Iterable[tuple[str, Row]], per: str | None = None) -> Gathered:
         if row["success"]:
             _take_answer(run, row, found, per)
     samples = _with_strays(found)
-    one_stage = len({sample.cell.stage for sample in samples if sample.requests}) <= 1
+    one_stage = len({sample.cell.stage for sample in samples}) <= 1
     for sample in samples:
         _tell_prompts_apart(sample.requests)
         sample.cell = replace(sample.cell, stage=None) if one_stage else sample.cell
@@ -271,8 +272,8 @@ def _no_measurement(row: Row) -> str | None:
     if row.get("reused_from"):
         return "reused"
     if row.get("completion_tokens") == 0:
-        return "without a token"
-    return "read in parts" if (row.get("windows") or 1) > 1 else None
+        return TOKENLESS
+    return IN_PARTS if (row.get("windows") or 1) > 1 else None
 
 
 def _request(run: str, row: Row) -> Request:
@@ -340,15 +341,16 @@ def _tell_prompts_apart(requests: list[Request]) -> None:
 
 
 def _with_strays(found: dict[Cell, Sample]) -> list[Sample]:
-    """Failures carry no model in a results file: they join their host's only one. Tries elsewhere carry no
-    engine: where engines are ranked, they join their host's."""
+    """Failures carry no model in a results file: they join their host's only one under the same terms. Tries
+    elsewhere carry no engine: where engines are ranked, they join their host's."""
     for cell in [cell for cell, sample in found.items() if cell.host and not sample.requests]:
         engines = [c for c, own in found.items() if c.engine and cell.host in own.hosts]
         homes = [one for one in engines if replace(one, engine=None, host=cell.host) == cell]
         if len(homes) == 1:
             found[homes[0]].failed += found.pop(cell).failed
     for cell in [cell for cell, sample in found.items() if cell.model is None and not sample.requests]:
-        homes = [one for one in found if one != cell and one.host == cell.host and found[one].requests]
+        alike = [one for one in found if (one.host, one.weight) == (cell.host, cell.weight) and one != cell]
+        homes = [one for one in alike if found[one].requests]
         if len(homes) == 1:
             found[homes[0]].failed += found.pop(cell).failed
     return [found[cell] for cell in sorted(found, key=lambda cell: cell.name)]

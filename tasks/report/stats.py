@@ -165,9 +165,9 @@ def of_pairs(
 
 
 def of_rates(ratio: float, a: Sequence[float], b: Sequence[float]) -> Difference:
-    """The quotient of two rates, `ratio`, by Welch's t on the blocks of each, two or more. It is no quotient of
-    the blocks' means: of blocks with as many answers in each, that mean is above the rate, the more so the more
-    they differ."""
+    """The quotient of two rates, `ratio`, by Welch's t on the blocks of each, two or more. It is no quotient
+    of the blocks' means: of blocks with as many answers in each, that mean is above the rate, the more so the
+    more they differ."""
     (mean_a, var_a), (mean_b, var_b) = map(_mean_and_variance, (a, b))
     error = math.sqrt(var_a / mean_a**2 + var_b / mean_b**2)  # of the log of the quotient, to first order
     if not error:

@@ -102,7 +102,7 @@ def test_only_measurements_are_counted() -> None:
     assert (len(sample.requests), sample.cut) == (31, 10)
     assert sample.aside == {"warmup": 1, "reused": 2, "without a token": 3, "read in parts": 4}
     assert sample.failed == {"timeout": 5, "overloaded": 6}
-    assert sample.error_rate == pytest.approx(11 / 42)
+    assert sample.error_rate == pytest.approx(11 / 49), "those without a token, or in parts, were tries"
     said = " / ".join(remarks(made))
     assert "4 read in parts" in said
     assert "cut at --max-tokens" in said
@@ -508,8 +508,8 @@ def test_papers_of_one_length_are_ranked_by_all_answers() -> None:
 
 
 def test_the_same_questions_unequally_often_are_not_the_same() -> None:
-    """Two hosts of one speed were each asked the same short and the same long paper, but one mostly the short:
-    it is no faster for that."""
+    """Two hosts of one speed were each asked the same short and the same long paper, but one mostly the
+    short: it is no faster for that."""
     short = {"paper_id": "short", "prompt_tokens": 100}
     long = {"paper_id": "long", "prompt_tokens": 1000}
 
@@ -522,3 +522,35 @@ def test_the_same_questions_unequally_often_are_not_the_same() -> None:
     assert any("the same 2 questions, but not equally often" in note for note in notes)
     even = rankings(gathered(host("a", 20, 20), host("b", 20, 19)).samples, find_metric("ttft"))[0]
     assert even.same_questions, "one answer less changes nothing"
+
+
+def failed(n: int, **more: Any) -> list[dict[str, Any]]:
+    """Items whose only try timed out."""
+    wrong = {"success": False, "error": {"type": "timeout", "message": ""}}
+    return [row | wrong for row in rows("a", n, **more)]
+
+
+def test_answers_that_are_no_measurement_were_tries_all_the_same() -> None:
+    """Of ten papers read in parts and one that failed, a tenth failed and not all."""
+    (sample,) = gathered(rows("a", 9, windows=2), rows("a", 1, completion_tokens=0), failed(1)).samples
+    assert sample.error_rate == pytest.approx(1 / 11)
+
+
+def test_a_stage_that_only_failed_is_no_second_entry_of_the_other() -> None:
+    """One entry of a name in a ranking, and what failed in the other stage is said."""
+    found = gathered(rows("a", 20, stage="generate"), failed(5, stage="summarize"))
+    (ranking,) = rankings(found.samples, find_metric("ttft"))
+    assert len(ranking.entries) == 1
+    assert not ranking.entries[0].failed
+    assert "a · m · summarize: no answer, tries that failed: 5 timeout" in remarks(found)
+
+
+def test_failures_of_a_results_file_stay_with_their_load() -> None:
+    """They carry no model there; the host's only model under the same load is theirs."""
+    load = {"load_mode": "closed", "paper_id": None}
+    found = gathered(
+        rows("a", 20, concurrency=1, **load),
+        rows("a", 20, concurrency=4, **load),
+        failed(5, concurrency=4, model=None, **load),
+    )
+    assert {one.cell.concurrency: one.failed.total() for one in found.samples} == {1: 0, 4: 5}
