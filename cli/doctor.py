@@ -73,11 +73,13 @@ def _print(findings: "list[Finding]", examined: "list[Examined]") -> None:
 
 
 def _about(host: "Examined") -> str:
+    from tasks.report.wording import simulated
+
     if host.problem:
         return host.problem
-    simulated = " (simulated)" if host.simulated else ""
+    kind = f" ({simulated(host.time_scale)})" if host.simulated else ""
     models = ", ".join(host.models[:4]) + (", ..." if len(host.models) > 4 else "")
-    return f"{host.engine} {host.version or ''}{simulated}; {models}; window {host.window or 'unknown'}"
+    return f"{host.engine} {host.version or ''}{kind}; {models}; window {host.window or 'unknown'}"
 
 
 def _advise(advice: str) -> None:

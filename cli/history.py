@@ -115,6 +115,7 @@ def needs_history() -> None:
 
 def _print(run: dict[str, Any], figures: list[dict[str, Any]]) -> None:
     from tasks.report.sample import Cell
+    from tasks.report.wording import simulated
 
     name = f" ({run['name']})" if run["name"] else ""
     counts = f", {run['successful']} of {run['total']} answered" if run["total"] is not None else ""
@@ -130,7 +131,7 @@ def _print(run: dict[str, Any], figures: list[dict[str, Any]]) -> None:
         medians = [number(row["p50"] or row["mean"]) if row else "" for row in shown]
         terms = Cell(concurrency=one["concurrency"], length=one["target_prompt_tokens"]).terms
         asked = " · ".join(part for part in (one["model"], terms) if part)
-        model = f"{asked}{' (simulated)' if one['simulated'] else ''}"
+        model = f"{asked} ({simulated(one['time_scale'])})" if one["simulated"] else asked
         rows.append((one["host"] or "", model, str(n), *medians, str(one["failed"] or "")))
     for line in table([HEAD, *rows], left=2) if rows else []:
         echo(f"    {line}")

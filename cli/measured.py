@@ -264,18 +264,26 @@ def _print_cells(cells: "list[CellRow]", wanted: Wanted) -> None:
 
     if not cells:
         return
-    simulated = {cell.host for cell in cells if cell.simulated}
-    for line in table([HEAD, *(_line(cell, simulated) for cell in cells)], left=3):
+    known = {cell.host: cell.called for cell in cells if cell.simulated}
+    for line in table([HEAD, *(_line(cell, known) for cell in cells)], left=3):
         echo(line)
     for note in (*told_once(cells), *_down(wanted)):
         echo(f"  - {note}")
 
 
-def _line(cell: "CellRow", simulated: set[str]) -> tuple[str, ...]:
+def _line(cell: "CellRow", known: Mapping[str, str]) -> tuple[str, ...]:
+    """`known`: how simulated hosts are called, before their first answer as well."""
     figures = (cell.ttft_ms, cell.itl_ms, cell.output_tps, cell.system_output_tps, cell.rps, cell.goodput_rps)
     failed = f"{100 * cell.error_rate:.1f} %" if cell.error_rate else ""
-    host = f"{cell.host} (simulated)" if cell.host in simulated else cell.host
-    return host, cell.model, cell.load, str(cell.n), str(cell.ok), failed, *map(number, figures)
+    return (
+        known.get(cell.host, cell.host),
+        cell.model,
+        cell.load,
+        str(cell.n),
+        str(cell.ok),
+        failed,
+        *map(number, figures),
+    )
 
 
 def _down(wanted: Wanted) -> list[str]:

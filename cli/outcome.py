@@ -99,10 +99,13 @@ def say_outcome(work: "Session", run_id: str, outputs: Sequence[Path], *, as_jso
     made = report(work.runs, run_id)
     summary = made.summary()
     keep_in_history(made, work.settings)
+    notes = _simulations(work, run_id)
     if as_json:
-        echo(json.dumps(summary | {"outputs": [str(path) for path in outputs]}))
+        echo(json.dumps(summary | {"outputs": [str(path) for path in outputs], "notes": notes}))
     else:
         echo(_sentence(summary))
+        for note in notes:
+            echo(f"note: {note}")
         for path in outputs:
             echo(f"results: {path}")
         if not outputs:
@@ -110,6 +113,15 @@ def say_outcome(work: "Session", run_id: str, outputs: Sequence[Path], *, as_jso
         if summary["failed"]:
             echo(f"what failed, and why: llmq results {run_id} --failed")
     return 1 if summary["failed"] else 0
+
+
+def _simulations(work: "Session", run_id: str) -> list[str]:
+    """Which of the hosts that answered are none."""
+    from tasks.report.wording import simulated, simulations
+    from tasks.served import signed
+
+    hosts = [host for host in signed(work.client, run_id) if host.get("simulated")]
+    return [*simulations((host["id"], simulated(host.get("time_scale"))) for host in hosts)]
 
 
 def _sentence(summary: dict[str, Any]) -> str:

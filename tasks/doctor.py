@@ -63,6 +63,7 @@ class Examined:
     advice: str = ""
     note: str = ""
     simulated: bool = False
+    time_scale: float | None = None  # of a simulated one
 
 
 def installation() -> Iterator[Finding]:
@@ -150,6 +151,7 @@ def examine(host: Host, record: HostRecord | None) -> Examined:
         version=live.state.version,
         models=tuple(model.name for model in live.models),
         simulated=live.state.simulated,
+        time_scale=live.state.time_scale,
         note=record.why_not if record and record.drained else "",
     )
     if other := differs(host):

@@ -78,6 +78,7 @@ class HostRecord:
     about: dict[str, Any] = field(default_factory=dict)
     beside_engine: bool = False
     engine_machine: str = ""
+    time_scale: float | None = None  # of a simulated engine
 
     @property
     def able(self) -> bool:

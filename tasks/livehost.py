@@ -223,6 +223,7 @@ class LiveHost:
             queues=self.queues,
             models=self.models,
             simulated=self._state.simulated,
+            time_scale=self._state.time_scale,
             busy=self.busy,
             trouble="" if self.breaker.state != "open" else self.breaker.reason,
             drained=self.drained,

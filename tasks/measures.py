@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker_agent.completion import Completion
+from worker_agent.completion import Completion, EngineState
 from worker_agent.errors import EngineError
 
 # Units end a name; what is behind these digits is noise. ITL divides.
-_DIGITS = {"_s": 6, "ms": 3, "ps": 3, "ct": 1}
+_DIGITS = {"_s": 6, "ms": 3, "ps": 3, "ct": 1, "le": 6}
 KEPT_DIGITS = {"itl_ms": 6}
 
 
@@ -44,9 +44,15 @@ def measures(completions: Sequence[Completion], queue_wait_s: float, window: int
         "context_length": window,
         "cpu_client_pct": last.cpu_client_pct,
         "cpu_wait_ms": last.cpu_wait_ms,
+        "time_scale": completions[-1].time_scale,
     }
     figures |= _of_one(completions[0]) if len(completions) == 1 else _ends(completions[-1])
     return rounded(figures)
+
+
+def of_engine(state: EngineState) -> dict[str, Any]:
+    """What its host says of a request however it ended."""
+    return {} if state.time_scale is None else {"time_scale": state.time_scale}
 
 
 def of_failure(error: BaseException) -> dict[str, Any]:

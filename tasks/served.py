@@ -13,7 +13,7 @@ from tasks.settings import Settings
 FIELD = "host:"  # of the run's hash, one a host
 FACTS = (
     "id", "engine", "version", "simulated", "slots", "slots_are", "models",
-    "about", "machine", "beside_engine", "engine_machine",
+    "about", "machine", "beside_engine", "engine_machine", "time_scale",
 )  # fmt: skip
 SETTINGS = ("max_retries", "request_timeout", "health_check_interval", "lease_s")
 

@@ -8,7 +8,7 @@ from tasks.hosts import ServedModel
 from tasks.intake.plan import CHARACTERS_A_TOKEN
 from tasks.lease import Held
 from tasks.livehost import LiveHost
-from tasks.measures import measures
+from tasks.measures import measures, of_engine
 from tasks.result import Failure, Result, content_id
 from tasks.work import Manifest, item_id
 from worker_agent.meters.metered import Metered
@@ -114,4 +114,5 @@ def _circumstances(turn: Turn, live: LiveHost) -> dict[str, Any]:
     """What a row tells of an attempt however it ended."""
     claim = turn.held.claim
     offset_s = round(claim.clock_offset_s, 3)
-    return {"enqueued_ms": claim.added_ms, "worker": live.worker, "clock_offset_s": offset_s}
+    known = {"enqueued_ms": claim.added_ms, "worker": live.worker, "clock_offset_s": offset_s}
+    return known | of_engine(live.state)

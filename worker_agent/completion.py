@@ -110,6 +110,7 @@ class Completion:
     counts: Counts = field(default_factory=Counts)
     report: EngineReport = field(default_factory=EngineReport)
     simulated: bool = False
+    time_scale: float | None = None  # of a simulated engine
 
     @property
     def cut(self) -> bool:
@@ -142,10 +143,12 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """What a probe found: `models` are those the engine can answer with, loaded ones first."""
+    """What a probe found: `models` are those the engine can answer with, loaded ones first; `time_scale`:
+    what a simulated one multiplies its times by."""
 
     engine: str
     version: str | None
     models: tuple[ModelState, ...] = ()
     slots: int | None = None
     simulated: bool = False
+    time_scale: float | None = None

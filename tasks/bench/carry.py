@@ -22,7 +22,7 @@ from tasks.intake.prompts import render
 from tasks.lease import Held
 from tasks.ledger.ledger import Ledger
 from tasks.livehost import LiveHost
-from tasks.measures import measures, of_failure, rounded
+from tasks.measures import measures, of_engine, of_failure, rounded
 from tasks.recent import RecentCommits
 from tasks.result import Failure, Result
 from tasks.settings import Settings
@@ -114,7 +114,7 @@ class CellCarrier:
         items = range(len(held.claim.bundle.prompts))
         load = held.claim.bundle.load
         assert load
-        common = {"worker": self.live.worker, **columns(load)}
+        common = {"worker": self.live.worker, **columns(load), **of_engine(self.live.state)}
         results = [
             (
                 item,
@@ -310,6 +310,7 @@ class _Cell:
         prompts = len({*claim.bundle.prompts})
         common = (
             columns(self.load)
+            | of_engine(live.state)
             | more
             | {
                 "worker": live.worker,

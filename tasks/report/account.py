@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.report.sample import Row, at_s, figure
+from tasks.report.sample import Row, at_s, figure, scale_of
 
 REASONS = 400  # different failures that are kept apart
 FILES = 4  # named of each
@@ -39,6 +39,7 @@ class Seen:
     answered: int = 0
     tokens: float = 0.0
     simulated: bool = False
+    time_scale: float | None = None  # of a simulated one
     tries: Counter[str] = field(default_factory=Counter)
     at_once: int = 0
 
@@ -184,6 +185,7 @@ class Account:
             return
         seen = self.host(str(row["host"]))
         seen.simulated |= bool(row.get("simulated"))
+        seen.time_scale = seen.time_scale or scale_of(row)
         if row.get("load_mode") and isinstance(at_once := row.get("concurrency"), int):
             seen.at_once = max(seen.at_once, at_once)
         if row.get("engine"):

@@ -19,9 +19,9 @@ from tasks.report.metric import METRICS
 from tasks.report.rank import clock_note, counted
 from tasks.report.rate import rate_of
 from tasks.report.rows import of_report
-from tasks.report.sample import Request, gather, wrong_by_s
+from tasks.report.sample import Request, gather, scale_of, wrong_by_s
 from tasks.report.shortfall import shortfalls
-from tasks.report.wording import several, some
+from tasks.report.wording import several, simulated, some
 from tasks.work import Bundle
 
 FEW = 10  # below, no rank
@@ -56,6 +56,12 @@ class CellRow:
     notes: tuple[str, ...]
     load: str  # in words
     simulated: bool  # as far as is known: before the first answer of the cell, nobody says
+    time_scale: float | None = None  # what its simulated times were multiplied by
+
+    @property
+    def called(self) -> str:
+        """Its host, and whether it is one."""
+        return f"{self.host} ({simulated(self.time_scale)})" if self.simulated else self.host
 
 
 def cell_rows(
@@ -157,6 +163,7 @@ def _cell(
         notes=(*_notes(bundle, rows, measured, requests, done, slots), *short),
         load=load.words,
         simulated=any(row.get("simulated") for row in rows),
+        time_scale=next((scale for row in rows if (scale := scale_of(row))), None),
     )
 
 

@@ -125,7 +125,7 @@ Words = tuple[str, ...]  # what names a box, in an order that all have
 
 def _words(cell: Cell, apart: str) -> Words:
     who = ("", cell.pair) if cell.pair else (cell.host or "", cell.model or "")
-    return (*(visible(one) for one in who), cell.terms, "simulated" if cell.simulated else "", apart)
+    return (*(visible(one) for one in who), cell.terms, cell.kind, apart)
 
 
 def _said(words: Words, shared: Sequence[bool], *, of_all: bool) -> str:

@@ -19,11 +19,17 @@ COMPARED = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s")
 @dataclass(frozen=True, slots=True)
 class Side:
     """One of two things that are compared, under the name a person gave it. `in_turn`: it is several cells of
-    which some ran after others; what one of them did a second, nobody did all the time."""
+    which some ran after others; what one of them did a second, nobody did all the time. `kinds`: whether they
+    are simulated, and at which pace, as Cell.kind says (a real one's is empty); none: as the sample's is."""
 
     name: str
     sample: Sample
     in_turn: bool = False
+    kinds: frozenset[str] = frozenset()
+
+    @property
+    def known_kinds(self) -> frozenset[str]:
+        return self.kinds or frozenset({self.sample.cell.kind})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,9 @@ def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits
         n_a, n_b = map(len, own)
         reason = f"the cells of {which} ran one after the other, and have no rate in common"
         return Comparison(metric, None, names, n_a, n_b, None, None, reason=reason)
+    if why_not := _unlike_machines(a, b):
+        n_a, n_b = map(len, own)
+        return Comparison(metric, group, names, n_a, n_b, None, None, reason=why_not)
     if metric.per_second:
         return _compare_rates(metric, names, own[0], own[1], limits)
     left, right = ([r for r in requests if _usable(r, metric)] for requests in own)
@@ -119,8 +128,6 @@ def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits
     head = (metric, group, names, n_a, n_b, middles[0], middles[1])
     if min(n_a, n_b) < LEAST_N:
         return Comparison(*head, reason=f"each needs {LEAST_N} answers that have the figure")
-    if a.sample.cell.simulated != b.sample.cell.simulated:
-        return Comparison(*head, reason="one of them is simulated")
     by_spell = spells(left, metric), spells(right, metric)
     if by_spell[0] and by_spell[1]:
         return _by_spell(head, values, (by_spell[0], by_spell[1]), seed)
@@ -140,6 +147,17 @@ def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits
     if unlike(*sides, metric):
         return _of_like_length(head, sides, seed)
     return _independent(head, left, right, seed, note)
+
+
+def _unlike_machines(a: Side, b: Side) -> str:
+    """Why figures of the two say nothing of each other; empty where they do."""
+    kinds = a.known_kinds | b.known_kinds
+    if len(kinds) < 2:
+        return ""
+    if "" not in kinds:
+        return "they are simulated at different paces"
+    mixed = [side.name for side in (a, b) if len(side.known_kinds) > 1]
+    return f"answers of {' and '.join(mixed)} are partly simulated" if mixed else "one of them is simulated"
 
 
 Head = tuple[Metric, str | None, tuple[str, str], int, int, float | None, float | None]

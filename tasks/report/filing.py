@@ -80,7 +80,7 @@ def rankings_of_runs(kept: History, metric_name: str, wanted: Filter) -> list[Ra
 
 def _cell(row: Mapping[str, Any]) -> Cell:
     place = row["host"], row["model"], row["concurrency"], row["pair_id"], bool(row["simulated"])
-    return Cell(*place, length=row["target_prompt_tokens"], stage=row["stage"])
+    return Cell(*place, length=row["target_prompt_tokens"], stage=row["stage"], time_scale=row["time_scale"])
 
 
 def _entries(figures: Sequence[dict[str, Any]]) -> Iterable[Entry]:

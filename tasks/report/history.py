@@ -83,6 +83,7 @@ FIGURE = Table(
     Column("cut", Integer),
     Column("target_prompt_tokens", Integer),
     Column("stage", Text),
+    Column("time_scale", Float),
 )
 
 
@@ -100,13 +101,18 @@ def _stages(on: Connection) -> None:
     _add(on, "stage", "TEXT")
 
 
+def _paces(on: Connection) -> None:
+    """Simulated hosts by the pace of their clocks."""
+    _add(on, "time_scale", "FLOAT")
+
+
 def _add(on: Connection, column: str, kind: str) -> None:
     """A history that is made now has it already."""
     if column not in {one["name"] for one in inspect(on).get_columns(FIGURE.name)}:
         on.execute(text(f"ALTER TABLE {FIGURE.name} ADD COLUMN {column} {kind}"))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _lengths, _stages)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _lengths, _stages, _paces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +285,7 @@ def _name(url: str) -> str:
 
 def _figure(run_id: str, figure: Mapping[str, Any]) -> dict[str, Any]:
     cell = [figure["host"], figure["model"], figure["concurrency"], figure["pair_id"], figure["simulated"]]
-    cell += [own for name in ("target_prompt_tokens", "stage") if (own := figure.get(name))]
+    cell += [own for name in ("target_prompt_tokens", "stage", "time_scale") if (own := figure.get(name))]
     row = {column.name: _fits(column, figure.get(column.name)) for column in FIGURE.columns}
     return row | {
         "run_id": _fits(FIGURE.c.run_id, run_id),

@@ -10,7 +10,7 @@ from tasks.errors import InputError
 from tasks.report.compare import Side
 from tasks.report.rank import by_terms
 from tasks.report.sample import Cell, Sample, merge
-from tasks.report.wording import some
+from tasks.report.wording import simulations, some
 
 Named = tuple[str, Sequence[Sample]]
 Match = tuple[str, Side, Side]  # terms, a, b
@@ -45,7 +45,7 @@ def matches(a: Named, b: Named, within: Within = ()) -> tuple[list[Match], list[
         notes += [_told_apart("they were asked under different loads", a, b, _load)]
     else:
         raise InputError(_told_apart("they were asked nothing alike", a, b, every))
-    return found, [*notes, *dict.fromkeys(_together(found))]
+    return found, [*_simulated(found), *notes, *dict.fromkeys(_together(found))]
 
 
 def _telling(a: Named, b: Named, within: Within) -> Within:
@@ -110,8 +110,8 @@ def _lengths(samples: Iterable[Sample]) -> set[int | None]:
 
 
 def _side(name: str, samples: Sequence[Sample]) -> Side:
-    taken = merge(samples, Cell(host=name, simulated=all(one.cell.simulated for one in samples)))
-    return Side(name, taken, in_turn=_in_turn(samples))
+    kinds = frozenset(one.cell.kind for one in samples if one.requests)
+    return Side(name, merge(samples, Cell(host=name)), in_turn=_in_turn(samples), kinds=kinds)
 
 
 def _in_turn(samples: Sequence[Sample]) -> bool:
@@ -135,6 +135,12 @@ def _together(made: Iterable[Match]) -> Iterator[str]:
             for what, which in (("models", side.sample.models), ("hosts", side.sample.hosts)):
                 if len(which) > 1:
                     yield f"{side.name}: {what} taken together: {some(sorted(which))}"
+
+
+def _simulated(made: Iterable[Match]) -> Iterator[str]:
+    """Said once: a simulation is no measurement of a machine."""
+    kinds = [(side.name, kind) for _, *sides in made for side in sides for kind in sorted(side.known_kinds)]
+    return simulations(kinds)
 
 
 def _listed(loads: Iterable[str]) -> str:

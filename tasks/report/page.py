@@ -122,11 +122,12 @@ def _warning(told: Told) -> Markup | None:
         return None
     simulated, answered = told.account.simulated, told.account.answered
     said = (
-        "Every answer here is a simulation. No model was run: the times are what a simulator was told."
+        "Every answer here is a simulation: the times are what a simulator was told."
         if told.simulated == "all"
         else f"{simulated:,} of {answered:,} answers are simulated. They have no rank beside real ones."
     )
-    return tag("p", tag("b", "Simulated. "), said, class_="warning", role="note")
+    paces = "; ".join(told.paces)
+    return tag("p", tag("b", "Simulated. "), f"{said} {paces}.", class_="warning", role="note")
 
 
 def _going_on(told: Told) -> Markup | None:

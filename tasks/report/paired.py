@@ -58,6 +58,7 @@ def _chain(last: Row, hops: Sequence[Row | None], *, models: bool) -> Row:
     """`hops` from the last to the first, None where one is not among the rows."""
     known = [row for row in reversed(hops) if row is not None]
     pair = last.get("pair_id")
+    scales = {row.get("time_scale") for row in known}
     return {
         **last,
         "stage": None,
@@ -65,6 +66,7 @@ def _chain(last: Row, hops: Sequence[Row | None], *, models: bool) -> Row:
         "began_at": str(known[0].get("host")),
         "paper_id": last.get("paper_id") or known[0].get("paper_id"),
         "simulated": any(row.get("simulated") for row in known),
+        "time_scale": scales.pop() if len(scales) == 1 else None,
         "cut": any(row.get("cut") for row in known),
         "failures": [one for row in known for one in row.get("failures") or ()],
         "inference_s": inference_s(took_s(row) if row else math.nan for row in hops),

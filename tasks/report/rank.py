@@ -14,7 +14,7 @@ from tasks.report.rate import Limits, Rate, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
 from tasks.report.spells import spells
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
-from tasks.report.wording import several, some, span
+from tasks.report.wording import several, simulations, some, span
 from worker_agent.errors import ContextOverflow
 
 SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps")
@@ -127,6 +127,7 @@ def summary_row(metric: Metric, apart: str | None, entry: Entry) -> dict[str, An
         "failed": sum(entry.failed.values()),
         "error_rate": entry.error_rate,
         "cut": entry.cut,
+        "time_scale": cell.time_scale,
     }
 
 
@@ -157,9 +158,12 @@ def ranking_object(ranking: Ranking) -> dict[str, Any]:
     }
 
 
-def remarks(gathered: Gathered, *, open_runs: Iterable[str] = ()) -> list[str]:
-    """What a reader must know beside the tables: what is not in them, and why."""
+def remarks(gathered: Gathered, *, open_runs: Iterable[str] = (), simulated: bool = True) -> list[str]:
+    """What a reader must know beside the tables: what is not in them, and why, and (`simulated`) which hosts
+    are no machines."""
     said = [f"run {run} is still going: this is what it has so far" for run in open_runs]
+    if simulated:
+        said += simulations(_who(sample) for sample in gathered.samples)
     if gathered.nowhere:
         said.append(f"failed before any host had them: {counted(gathered.nowhere)}")
     said += [clock_note(host, offset_s) for host, offset_s in sorted(gathered.clocks.items())]
@@ -181,6 +185,12 @@ def _no_answer_at_all(samples: Sequence[Sample]) -> Iterator[str]:
     for sample in samples:
         if sample.failed and ranked and sample.cell.weight not in ranked:
             yield f"{sample.cell.name}: no answer, tries that failed: {counted(sample.failed)}"
+
+
+def _who(sample: Sample) -> tuple[str, str]:
+    cell = sample.cell
+    name = cell.pair or cell.host or cell.engine or cell.model or "all"
+    return name, cell.kind
 
 
 def clock_note(host: str, offset_s: float) -> str:

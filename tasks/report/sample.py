@@ -14,6 +14,7 @@ from typing import Any
 from tasks.bench.cell import CLOSED, CONSTANT, POISSON, length_words
 from tasks.intake.stages import FIRST as FIRST_STAGE
 from tasks.report.metric import VALUES
+from tasks.report.wording import simulated
 
 Row = Mapping[str, Any]
 
@@ -39,11 +40,12 @@ class Cell:
     engine: str | None = None  # where engines are ranked instead of hosts
     stage: str | None = None  # of a chain, where the answers are of several
     poisson: bool = False  # how requests came at a rate
+    time_scale: float | None = None  # of a simulated engine, where it says
 
     @property
     def name(self) -> str:
         """`mac-1 · sim-8b · 1000 tokens · 4 at a time`"""
-        return _joined(self._place, None if self.pair else self.model, self.terms, self._kind) or "all"
+        return _joined(self._place, None if self.pair else self.model, self.terms, self.kind) or "all"
 
     @property
     def who(self) -> str:
@@ -77,8 +79,9 @@ class Cell:
         return self.pair or self.engine or self.host
 
     @property
-    def _kind(self) -> str:
-        return "simulated" if self.simulated else ""
+    def kind(self) -> str:
+        """`simulated`, with its pace; empty of a real one."""
+        return simulated(self.time_scale) if self.simulated else ""
 
 
 def _joined(*parts: str | None) -> str:
@@ -207,6 +210,7 @@ def _cell(row: Row, per: str | None, host: str | None) -> Cell:
         length,
         stage=row.get("stage") or FIRST_STAGE,
         poisson=row.get("load_mode") == POISSON,
+        time_scale=scale_of(row),
     )
     if per == "host":
         return replace(cell, model=None)
@@ -362,6 +366,12 @@ def figure(row: Row, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return math.nan
     return float(value)
+
+
+def scale_of(row: Row) -> float | None:
+    """What a simulated engine multiplied its times by; None where it is real, or says nothing."""
+    scale = figure(row, "time_scale")
+    return scale if row.get("simulated") and scale > 0 else None
 
 
 def _rate(row: Row, count: str, seconds: str) -> float:

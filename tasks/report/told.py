@@ -13,6 +13,7 @@ from tasks.report.rank import SHOWN, Ranking, rankings, remarks, resolve
 from tasks.report.rows import Source
 from tasks.report.sample import Gathered, gather
 from tasks.report.sidecar import sidecar
+from tasks.report.wording import simulated, simulations
 
 RARE = ("energy_j", "energy_j_per_token")  # ranked where it is known
 
@@ -43,6 +44,17 @@ class Told:
         return "all" if hosts and all(seen.simulated for seen in hosts) else "some"
 
     @property
+    def one_pace(self) -> bool:
+        return len(self.paces) == 1
+
+    @property
+    def paces(self) -> list[str]:
+        """Which hosts are simulated, and at which pace."""
+        seen = self.account.hosts.items()
+        kinds = [(host, simulated(one.time_scale)) for host, one in seen if one.simulated]
+        return [*simulations(kinds)]
+
+    @property
     def length_s(self) -> float | None:
         """From submit to end, or from the first request to the last answer."""
         took_s = self.head.get("total_time_seconds")
@@ -63,7 +75,7 @@ def tell(source: Source, about: Mapping[str, Any] | None = None) -> Told:
     metrics = [METRICS[name] for name in SHOWN]
     metrics += [resolve("memory", gathered.samples), *(METRICS[name] for name in RARE)]
     made = [ranking for metric in metrics for ranking in rankings(gathered.samples, metric)]
-    notes = list(remarks(gathered, open_runs=[] if source.ended else [source.run]))
+    notes = list(remarks(gathered, open_runs=[] if source.ended else [source.run], simulated=False))
     notes += beside_cells(source.report, slots) if source.report else ()
     notes += source.notes
     return Told(

@@ -1,6 +1,7 @@
 """Numbers and moments as people read them, the same on the screen and on a page."""
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 # C0 and C1 controls but tab and line end, and the marks that turn the direction of reading.
@@ -28,6 +29,24 @@ def share(part: float, whole: float) -> str:
     if 0 < percent < 0.1:
         return "under 0.1 %"
     return "over 99.9 %" if 99.9 < percent < 100 else f"{percent:.3g} %"
+
+
+def simulated(time_scale: float | None) -> str:
+    """How a simulated host is called: `simulated`, or where its times are not those it was told to have,
+    `simulated 20x as fast`."""
+    if time_scale is None or time_scale == 1:
+        return "simulated"
+    return f"simulated {1 / time_scale:.3g}x as fast"
+
+
+def simulations(kinds: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """`mac-1, pi-1: simulated 20x as fast; no model was run`, of (name, Cell.kind) pairs."""
+    names: dict[str, dict[str, None]] = {}
+    for name, kind in kinds:
+        if kind:
+            names.setdefault(kind, {})[name] = None
+    for kind, own in names.items():
+        yield f"{some([*own])}: {kind}; no model was run"
 
 
 def span(seconds: float) -> str:

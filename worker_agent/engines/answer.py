@@ -75,7 +75,13 @@ class _Stream:
             self.ended_at = delta.at
 
 
-def gather(deltas: Iterable[Delta], sent: Sent, where: str, simulated: bool = False) -> Completion:
+def gather(
+    deltas: Iterable[Delta],
+    sent: Sent,
+    where: str,
+    simulated: bool = False,
+    time_scale: float | None = None,
+) -> Completion:
     """The answer that the deltas add up to.
 
     Raises StreamDropped without an end mark or a finish reason, AnswerCut when reasoning used up
@@ -99,6 +105,7 @@ def gather(deltas: Iterable[Delta], sent: Sent, where: str, simulated: bool = Fa
         counts=stream.counts,
         report=stream.report,
         simulated=simulated,
+        time_scale=time_scale,
     )
 
 

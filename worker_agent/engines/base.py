@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from worker_agent.completion import Completion, EngineState, Limits, ModelMemory, ModelState, Request
 from worker_agent.engines.answer import Delta, gather
-from worker_agent.engines.page import Page, simulated
+from worker_agent.engines.page import Page, simulated, time_scale
 from worker_agent.engines.refusal import first_words, refusal, stream_refusal
 from worker_agent.engines.transport import Ask, Call, Reply, send
 from worker_agent.errors import BadReply, EngineError, ModelNotFound
@@ -99,7 +99,8 @@ class Engine(ABC):
     def _gather(self, request: Request, reply: Reply) -> Completion:
         if reply.status != 200:
             raise self._hidden(refusal(reply.status, reply.body(), self.where))
-        return gather(self._heard(request, reply), reply.sent, self.where, simulated(reply.headers))
+        marks = simulated(reply.headers), time_scale(reply.headers)
+        return gather(self._heard(request, reply), reply.sent, self.where, *marks)
 
     def _heard(self, request: Request, reply: Reply) -> Iterator[Delta]:
         """The deltas up to the end mark; each token buys the engine time for the next."""

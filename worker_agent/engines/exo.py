@@ -29,7 +29,7 @@ class Exo(OpenAI):
         # /v1/models lists every model Exo knows of, not those it can answer with.
         page = self._fetch("/state", timeout_s)
         models = loaded_first(_placed(page.json()))
-        return EngineState(self.name, None, models, simulated=page.simulated)
+        return EngineState(self.name, None, models, simulated=page.simulated, time_scale=page.time_scale)
 
     def _prepare(self, model: str, context_length: int | None) -> ModelState:
         try:

@@ -27,7 +27,12 @@ class LlamaCpp(OpenAI):
         listed = cards(self._fetch("/v1/models", timeout_s).json(), "data")
         models = loaded_first(_model_state(card, window) for card in listed)
         return EngineState(
-            self.name, word(page.get("build_info")), models, count(page.get("total_slots")), props.simulated
+            self.name,
+            word(page.get("build_info")),
+            models,
+            count(page.get("total_slots")),
+            props.simulated,
+            props.time_scale,
         )
 
     def _prepare(self, model: str, context_length: int | None) -> ModelState:

@@ -30,7 +30,14 @@ class LMStudio(OpenAI):
             page = self._fetch("/api/v0/models", timeout_s)
             models = [_model_v0(card) for card in cards(page.json(), "data") if card.get("type") in _LLM]
         slots = [model.slots for model in models if model.loaded and model.slots]
-        return EngineState(self.name, None, loaded_first(models), min(slots, default=None), page.simulated)
+        return EngineState(
+            self.name,
+            None,
+            loaded_first(models),
+            min(slots, default=None),
+            page.simulated,
+            page.time_scale,
+        )
 
     def _prepare(self, model: str, context_length: int | None) -> ModelState:
         found = super()._prepare(model, context_length)

@@ -38,7 +38,11 @@ class Ollama(Engine):
         loaded = self._loaded(timeout_s)
         models = loaded_first(_model_state(card, loaded) for card in listed if _answers(card))
         return EngineState(
-            self.name, word(version.json().get("version")), models, simulated=version.simulated
+            self.name,
+            word(version.json().get("version")),
+            models,
+            simulated=version.simulated,
+            time_scale=version.time_scale,
         )
 
     def model_memory(self, model: str, timeout_s: float = 1.0) -> ModelMemory | None:

@@ -25,7 +25,7 @@ class OpenAI(Engine):
     def state(self, timeout_s: float = 2.0) -> EngineState:
         page = self._fetch("/v1/models", timeout_s)
         models = tuple(_model_state(card) for card in cards(page.json(), "data"))
-        return EngineState(self.name, None, models, simulated=page.simulated)
+        return EngineState(self.name, None, models, simulated=page.simulated, time_scale=page.time_scale)
 
     def _chat(self, request: Request) -> dict[str, Any]:
         seed = {} if request.seed is None else {"seed": request.seed}

@@ -19,6 +19,10 @@ class Page:
     def simulated(self) -> bool:
         return simulated(self.headers)
 
+    @property
+    def time_scale(self) -> float | None:
+        return time_scale(self.headers)
+
     def value(self) -> object:
         """The JSON of a good reply; None where there is none."""
         try:
@@ -35,6 +39,16 @@ class Page:
 def simulated(headers: HTTPMessage) -> bool:
     """Does the reply say that no model made it?"""
     return headers.get("X-LLMQ-Simulated") == "1"
+
+
+def time_scale(headers: HTTPMessage) -> float | None:
+    """What a simulated engine multiplies its times by (0.05: twenty times as fast); None where nothing is
+    said of it, as by every real one."""
+    try:
+        scale = float(headers.get("X-LLMQ-Time-Scale") or 0)
+    except ValueError:
+        return None
+    return scale if simulated(headers) and math.isfinite(scale) and scale > 0 else None
 
 
 def cards(page: dict[str, Any], key: str) -> list[dict[str, Any]]:

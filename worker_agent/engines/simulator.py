@@ -18,11 +18,17 @@ class Simulator(OpenAI):
         return page.get("simulated") is True and page.get("wire", self.wire) == self.wire
 
     def state(self, timeout_s: float = 2.0) -> EngineState:
-        page = self._fetch("/simulator", timeout_s).json()
+        told = self._fetch("/simulator", timeout_s)
+        page = told.json()
         models = tuple(
             ModelState(str(card.get("name")), loaded=True, window=count(card.get("window")))
             for card in cards(page, "models")
         )
         return EngineState(
-            self.name, word(page.get("version")), models, count(page.get("slots")), simulated=True
+            self.name,
+            word(page.get("version")),
+            models,
+            count(page.get("slots")),
+            simulated=True,
+            time_scale=told.time_scale,
         )

@@ -1,5 +1,7 @@
 """vLLM: the OpenAI API, with the window in its list of models."""
 
+from dataclasses import replace
+
 from worker_agent.completion import EngineState
 from worker_agent.engines.openai import OpenAI
 from worker_agent.engines.page import cards, word
@@ -18,4 +20,4 @@ class VLLM(OpenAI):
     def state(self, timeout_s: float = 2.0) -> EngineState:
         found = super().state(timeout_s)
         version = self._page("/version", timeout_s).json().get("version")
-        return EngineState(self.name, word(version), found.models, simulated=found.simulated)
+        return replace(found, engine=self.name, version=word(version))

@@ -1,8 +1,8 @@
 """The simulator's HTTP server: `serve` blocks until told to stop, `running` serves beside the caller.
 
-Every reply carries `X-LLMQ-Simulated: 1`, whatever the wire. Routes of its own, in every wire:
-GET /simulator (what this is), GET /simulator/calls (counters), GET /simulator/log (when each call had which
-slot, and when its first token was due and left), POST /simulator/fault {"mode", "count", "rate"}.
+Every reply carries `X-LLMQ-Simulated: 1` and `X-LLMQ-Time-Scale`, whatever the wire. Routes of its own, in
+every wire: GET /simulator (what this is), GET /simulator/calls (counters), GET /simulator/log (when each call
+had which slot, and when its first token was due and left), POST /simulator/fault {"mode", "count", "rate"}.
 """
 
 import json
@@ -26,6 +26,7 @@ from worker_agent.simulator.wires import WIRES
 from worker_agent.simulator.wires.base import Refused, Reply, Wire
 
 SIMULATED_HEADER = "X-LLMQ-Simulated"
+SCALE_HEADER = "X-LLMQ-Time-Scale"
 
 
 def serve(
@@ -186,7 +187,7 @@ class _Exchange(BaseHTTPRequestHandler):
         profile = self.machine.profile
         about: dict[str, Any] = {"version": self.wire.version, "wire": profile.wire, "profile": profile.name}
         models = [{"name": name, "window": self.machine.window_of(name)} for name in profile.models]
-        about |= {"seed": self.machine.seed, "speed": profile.speed}
+        about |= {"seed": self.machine.seed, "speed": profile.speed, "time_scale": profile.time_scale}
         return Reply(about | {"models": models, "slots": profile.slots, "simulated": True})
 
     def _count_calls(self) -> Reply:
@@ -206,6 +207,7 @@ class _Exchange(BaseHTTPRequestHandler):
     def end_headers(self) -> None:
         """Here, because `http.server` writes some error pages by itself."""
         self.send_header(SIMULATED_HEADER, "1")
+        self.send_header(SCALE_HEADER, f"{self.machine.profile.time_scale:g}")
         super().end_headers()
 
     def version_string(self) -> str:

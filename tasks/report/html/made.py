@@ -6,7 +6,7 @@ from typing import Any
 from tasks.report.html.markup import Child, Markup, joined, tag
 from tasks.report.html.tables import folded, pairs_of, table
 from tasks.report.told import Told
-from tasks.report.wording import NONE, number, share, some
+from tasks.report.wording import NONE, number, share, simulated, some
 
 LISTED = 300  # papers
 
@@ -53,13 +53,14 @@ def _host(name: str, said: Mapping[str, Any], told: Told) -> tuple[Child, ...]:
     seen = told.account.hosts.get(name)
     engine = " ".join(str(said[key]) for key in ("engine", "engine_version") if said.get(key))
     engine = engine or (seen and some([*seen.engines], 2)) or "unknown"
-    simulated = said.get("simulated") or (seen and seen.simulated)
+    real = not (said.get("simulated") or (seen and seen.simulated))
+    badge = None if real else simulated(said.get("time_scale") or (seen.time_scale if seen else None))
     answered = seen.answered if seen else 0
     busy = {track.host: track for track in told.timeline.tracks} if told.timeline else {}
     slots = said.get("slots") or (busy[name].slots if name in busy else None)
     return (
         name,
-        joined(engine, tag("small", "simulated", class_="badge") if simulated else None),
+        joined(engine, tag("small", badge, class_="badge") if badge else None),
         _models(said, dict(seen.models) if seen else {}),
         f"{answered:,}",
         share(answered, told.account.answered - told.account.reused) or NONE,

@@ -1,6 +1,7 @@
 """What was measured: rankings, distributions, throughput, pairs."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -107,7 +108,7 @@ def _series(cell: Cell, told: Told) -> str:
 
 
 def _plain(name: str, told: Told) -> str:
-    return name.removesuffix(" · simulated") if told.simulated == "all" else name
+    return re.sub(" · simulated[^·]*$", "", name) if told.simulated == "all" and told.one_pace else name
 
 
 def _finding(ranking: Ranking, told: Told) -> Markup | None:
