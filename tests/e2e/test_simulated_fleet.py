@@ -1,5 +1,6 @@
 """A fleet of simulated engines from one file, and rankings of hosts whose speed is known."""
 
+import csv
 import json
 import os
 import signal
@@ -137,6 +138,32 @@ def test_a_run_with_a_simulated_fleet(room: Room) -> None:
     assert refused.returncode == 2
     assert "host 2 (laptop): slots: " in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_every_output_says_at_which_pace_it_was_simulated(room: Room) -> None:
+    """The table, rows, cells, summary, rankings and page of a benchmark, what is made of them later; a run."""
+    (room.folder / "two.toml").write_text(TWO)
+    called = "box-1 (simulated 2x as fast)"
+    done = room.llmq("bench", "--profile", "two.toml", "--requests", "12", "--host", "box-1", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert called in done.stdout
+    assert "note: box-1: simulated 2x as fast; no model was run" in done.stdout
+    for name in ("requests.csv", "cells.csv", "summary.csv"):
+        with (room.folder / "out" / name).open() as file:
+            rows = list(csv.DictReader(file))
+        assert {(row["simulated"], row["time_scale"]) for row in rows} == {("true", "0.5")}, name
+    ranking = json.loads((room.folder / "out" / "ranking.json").read_text())
+    assert "box-1: simulated 2x as fast; no model was run" in ranking["notes"]
+    page = (room.folder / "out" / "report.html").read_text()
+    assert "box-1: simulated 2x as fast; no model was run." in page
+    made = json.loads((room.folder / "out" / "run.json").read_text())
+    assert made["hosts"][0]["time_scale"] == 0.5
+    for command in (("rank",), ("rank", "out/"), ("rank", "--history"), ("history",)):
+        assert "simulated 2x as fast" in room.llmq(*command).stdout, command
+    ran = room.llmq("run", "-p", "Why?", "--profile", "two.toml", "--name", "one", "-o", "one.json")
+    assert "simulated 2x as fast; no model was run" in ran.stdout
+    (result,) = json.loads((room.folder / "one.json").read_text())["results"]
+    assert result["metrics"]["time_scale"] == 0.5
 
 
 def test_ranks_are_those_that_were_put_in(needs_redis: str) -> None:

@@ -142,7 +142,7 @@ def test_a_file_of_a_newer_llmq_is_left_alone(url: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "history.sqlite") as file:
         file.execute("UPDATE llmq_version SET version = 99")
     before = (tmp_path / "history.sqlite").read_bytes()
-    with pytest.raises(InputError, match=r"written by a newer llmq \(schema 99, this one knows 3\)"):
+    with pytest.raises(InputError, match=r"written by a newer llmq \(schema 99, this one knows 4\)"):
         History(url)
     assert (tmp_path / "history.sqlite").read_bytes() == before
 
@@ -163,6 +163,23 @@ def test_a_history_from_before_lengths_gets_their_column(url: str, tmp_path: Pat
         ("", 1),
         ("100 tokens", 100),
         ("1000 tokens", 1000),
+    ]
+
+
+def test_two_paces_of_a_simulated_host_are_two_entries(url: str, tmp_path: Path) -> None:
+    """A history from before paces keeps what it holds; a host at two of them is ranked as two."""
+    assert History(url).file("r0", HEAD, [figure(value=1, simulated=True)])
+    with sqlite3.connect(tmp_path / "history.sqlite") as file:
+        file.execute("ALTER TABLE llmq_figure DROP COLUMN time_scale")
+        file.execute("UPDATE llmq_version SET version = 3")
+    for run in ("r1", "r2"):
+        both = [figure(value=n, simulated=True, time_scale=scale) for n, scale in ((10, 1.0), (2, 0.05))]
+        assert History(url).file(run, HEAD, both)
+    (ranking,) = rankings_of_runs(History(url), "ttft_ms", Filter())
+    assert [(one.cell.kind, one.value, one.rank) for one in ranking.entries] == [
+        ("simulated 20x as fast", 2, 1),
+        ("simulated", 10, 2),
+        ("simulated", 1, None),
     ]
 
 

@@ -14,6 +14,10 @@ import requests
 
 from tests.integration.simulated import CHAT, PAPER, ask, calls, profile, stream, wait_for
 from tests.nearest import nearest
+from worker_agent.completion import Limits, Request
+from worker_agent.config import Host
+from worker_agent.detect import connect
+from worker_agent.engines import Call
 from worker_agent.errors import ConfigError
 from worker_agent.simulator.server import running, serve
 
@@ -36,6 +40,17 @@ def test_requests_over_the_slots_queue_silently() -> None:
     seen, counters = nearest(four, lambda made: abs(made[0] - 2))
     assert seen == 2
     assert (counters["finished"], counters["max_running"], counters["running"]) == (4, 2, 0)
+
+
+@pytest.mark.parametrize("wire", ["ollama", "lm_studio", "openai"])
+def test_every_reply_says_at_which_pace(wire: str) -> None:
+    """So that no figure of it is taken for that of a machine: what the engine is, and each of its answers."""
+    with running(profile(wire, service_s=0.1, time_scale=0.05)) as url:
+        engine = connect(Host("sim", wire, url))
+        state = engine.state()
+        answer = engine.complete(Request("m", "Why?", max_tokens=8), Call(Limits()))
+    assert (state.simulated, state.time_scale) == (True, 0.05)
+    assert (answer.simulated, answer.time_scale) == (True, 0.05)
 
 
 def test_a_closed_connection_frees_the_slot_at_once() -> None:

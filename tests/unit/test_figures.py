@@ -77,7 +77,10 @@ def shown(*completions: Completion, **more: Any) -> dict[str, Any]:
 def test_an_ordinary_answer_has_every_figure() -> None:
     """All columns are known but those of benchmarks and meters, and those that this engine does not tell."""
     told = shown(COMPLETION, engine="llama_cpp", engine_version="b1", model_digest="d", finish_reason="stop")
-    silent = {"reasoning_tokens", "server_prefill_tps", "quantization", "error_type", "reused_from", "seed"}
+    silent = {
+        "reasoning_tokens", "server_prefill_tps", "quantization", "error_type", "reused_from", "seed",
+        "time_scale",
+    }  # fmt: skip
     assert {name for name, value in told.items() if value is None} == {
         *BENCH, *CHAINS, *METER, *silent, "base_url",
     }  # fmt: skip

@@ -107,6 +107,8 @@ def test_what_cannot_be_compared_says_why() -> None:
     few = [dict(row, paper_id=f"p{k % 3}", prompt_sha256=str(k)) for k, row in enumerate(rows("b", 40, 50))]
     assert "answers of 3 papers" in compared(many, few).sentence()
     assert "one of them is simulated" in compared(many, rows("b", 40, 50, simulated=True)).sentence()
+    fast, slow = (rows("b", 40, 50, simulated=True, time_scale=scale) for scale in (0.05, 1.0))
+    assert "simulated at different paces" in compared(fast, slow).sentence()
     assert "nobody has the figure" in compared(many, rows("b", 40, 50), "energy_j").sentence()
     guessed = rows("b", 40, 50, token_count_source="estimate")
     assert "cannot be compared" in compared(many, guessed, "output_tps").sentence()
@@ -120,6 +122,9 @@ def test_rates_are_compared_by_their_blocks() -> None:
     ]
     one = compared(rows("a", 100, 100), twice, "rps")
     assert one.difference
+    assert (
+        "one of them is simulated" in compared(rows("a", 100, 100, simulated=True), twice, "rps").sentence()
+    )
     assert one.difference.ratio == pytest.approx(0.5, rel=0.02)
     assert "b answers " in one.sentence()
     assert "more requests a second than a" in one.sentence()

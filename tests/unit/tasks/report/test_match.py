@@ -38,6 +38,18 @@ def verdicts(found: list[Match], by: str = "ttft_ms") -> dict[str, float | str |
     }
 
 
+def test_who_is_simulated_is_said_with_the_pace() -> None:
+    """Beside the verdict; and what is simulated in part is compared with nothing."""
+    fast = {"simulated": True, "time_scale": 0.05}
+    both = [gather(("run", row | fast) for row in _rows(host, "m", 0, "c1", 100)).samples for host in "ab"]
+    found, notes = matches(("a", both[0]), ("b", both[1]), ("model",))
+    assert verdicts(found) == {"1 at a time": 1}
+    assert notes == ["a, b: simulated 20x as fast; no model was run"]
+    found, notes = matches(("a", [*both[0], *samples("c", c1=100)]), ("b", samples("b", c1=100)))
+    assert verdicts(found) == {"1 at a time": "answers of a are partly simulated"}
+    assert "a: simulated 20x as fast; no model was run" in notes
+
+
 def test_each_load_is_compared_by_itself() -> None:
     """All loads in one sample, the difference between them hides that between the hosts."""
     found, notes = matches(("a", samples("a", c1=100, c4=400)), ("b", samples("b", c1=150, c4=600, c16=900)))
