@@ -214,11 +214,13 @@ def _measure(
 
 
 def _start(on: Any, asked: Any, progress: "Progress", wanted: "Wanted", *, fresh: bool) -> str:
+    from cli.measured import say_replaced
     from tasks.bench.submission import Submission
 
     wanted.submission = Submission(on, asked, fresh=fresh)
     started = wanted.submission.started()
     progress.note(("goes on with" if started.continued else "started") + f" run {started.run_id}")
+    say_replaced(wanted.folder, started.run_id, progress.note)
     return started.run_id
 
 

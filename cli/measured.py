@@ -14,6 +14,7 @@ from cli.screen import echo
 
 if TYPE_CHECKING:
     from tasks.bench.submission import Submission
+    from tasks.errors import OutputError
     from tasks.follow import View
     from tasks.hosts import HostRecord
     from tasks.report.cells import CellRow
@@ -69,6 +70,14 @@ class Wanted:
 def outputs_in(folder: Path, *, exo_lab: bool) -> tuple[Path, ...]:
     names = (*ROWS, SUMMARY, RANKING, CELLS, *((EXO_LAB,) if exo_lab else ()))
     return tuple(folder / name for name in names)
+
+
+def say_replaced(folder: Path | None, run_id: str, say: Callable[[str], None]) -> None:
+    """Where the folder has the files of another run: what becomes of them, while there is time."""
+    from tasks.report.ranking_files import run_in
+
+    if folder and (other := run_in(folder)) and other != run_id:
+        say(f"{folder}/ has the files of run {other}: they are replaced when this one has ended")
 
 
 class HowFar:
@@ -163,7 +172,7 @@ def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
         "cells": [asdict(cell) for cell in cells],
     }
     shown = [one for one in ranked if one.metric.name in (*SHOWN, "goodput_rps")]
-    paths = _write(made, cells, head, ranked, wanted)
+    paths, unwritten = _written(made, cells, head, ranked, wanted)
     if wanted.as_json:
         told = {"rankings": [ranking_object(one) for one in shown], "outputs": [str(path) for path in paths]}
         echo(json.dumps({"run_id": run_id, **head, **told}))
@@ -174,6 +183,8 @@ def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
         echo()
         _print_findings(run_id, shown, notes)
         echo(f"results: {wanted.folder}/" if paths else f"results: {_rows_command(run_id, wanted)}")
+    if unwritten:
+        raise unwritten
     failed = made.status.failed or made.status.state != "done" or wanted.down
     return 1 if failed else 0
 
@@ -211,6 +222,18 @@ def _rankings(made: "Report", wanted: Wanted) -> "tuple[list[Ranking], list[str]
     every = [one for one in METRICS.values() if one.per_second != "good" or wanted.limits]
     ranked = [ranking for one in every for ranking in rankings(gathered.samples, one, wanted.limits)]
     return ranked, remarks(gathered)
+
+
+def _written(
+    made: "Report", cells: "list[CellRow]", head: Any, ranked: "list[Ranking]", wanted: Wanted
+) -> "tuple[list[Path], OutputError | None]":
+    """The files of the folder, and what kept them from being written: the table is told all the same."""
+    from tasks.errors import OutputError
+
+    try:
+        return _write(made, cells, head, ranked, wanted), None
+    except OutputError as error:
+        return [], error
 
 
 def _write(
@@ -261,13 +284,15 @@ def _write_cells(cells: "list[CellRow]", out: Any) -> None:
 
 def _print_cells(cells: "list[CellRow]", wanted: Wanted) -> None:
     from tasks.report.cells import told_once
+    from tasks.report.limits import limit_words
 
     if not cells:
         return
     known = {cell.host: cell.called for cell in cells if cell.simulated}
     for line in table([HEAD, *(_line(cell, known) for cell in cells)], left=3):
         echo(line)
-    for note in (*told_once(cells), *_down(wanted)):
+    limits = [f"good 1/s: within {limit_words(wanted.limits)}"] if wanted.limits else []
+    for note in (*limits, *told_once(cells), *_down(wanted)):
         echo(f"  - {note}")
 
 

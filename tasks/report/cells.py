@@ -9,6 +9,7 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
+from tasks.bench.asked import missing_hosts
 from tasks.bench.cell import LEAST_REQUESTS, knee, length_words
 from tasks.bench.lengths import PER_WORD
 from tasks.bench.progress import noted
@@ -88,11 +89,14 @@ def cell_rows(
 
 
 def beside_cells(report: Report, slots: Mapping[str, int]) -> Iterator[str]:
-    """Of a benchmark: what is said of its cells, those included that have no figures yet."""
+    """Of a benchmark: what is said of its cells, those included that have no figures yet, and of hosts that
+    have none."""
     if report.manifest.bench:
         interrupted = noted(report.runs.ledger, report.manifest.run_id)
         cells = cell_rows(report, {}, interrupted, slots)
         yield from told_once(cells, named=len(cells))
+        for host in sorted(missing_hosts(report.manifest)):
+            yield f"{host} is not measured: it has taken no work since the benchmark began"
 
 
 def told_once(cells: Sequence[CellRow], named: int = 3) -> Iterator[str]:

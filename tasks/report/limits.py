@@ -1,13 +1,18 @@
 """What a person calls good enough: `ttft=500ms,e2e=10s`, in the units of the metrics."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tasks.errors import InputError
 from tasks.report.metric import VALUES, find_metric
 
 _LIMIT = re.compile(r"\s*(\w+)\s*=\s*([0-9.]+)\s*(ms|s)?\s*")
 _SECONDS = {"ms": 0.001, "s": 1.0}
+
+
+def limit_words(limits: Mapping[str, float]) -> str:
+    """`ttft_ms 500, e2e_latency_s 10`"""
+    return ", ".join(f"{name} {value:g}" for name, value in limits.items())
 
 
 def read_limits(texts: Iterable[str]) -> dict[str, float]:

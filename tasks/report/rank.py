@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks.errors import InputError
 from tasks.report.alike import ALIKE, Fair, asked, clear, papers, same_questions
+from tasks.report.limits import limit_words
 from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
 from tasks.report.rate import Limits, Rate, around, rate_of
 from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
@@ -260,6 +261,8 @@ def _ranking(samples: Sequence[Sample], metric: Metric, group: str | None, limit
         fair = Fair(metric, {sample.cell: usable_of(requests, metric) for sample, requests in kept})
     entries = in_order(made, metric, fair)
     notes = tuple(_notes(metric, group, entries, samples, same=same))
+    if metric.per_second == "good":
+        notes += (f"the limits: {limit_words(limits)}",)
     return Ranking(metric, group, samples[0].cell.terms, entries, same, notes)
 
 

@@ -56,6 +56,14 @@ def beside(path: Path, run: str) -> dict[str, Any]:
         return {}
 
 
+def run_in(folder: Path) -> str | None:
+    """The run whose run.json lies in a folder, if there is one."""
+    try:
+        return str(json.loads((folder / SIDECAR).read_text(encoding="utf-8"))["run_id"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
 def _whole(document: Mapping[str, Any]) -> bool:
     """It has the form that a page reads: objects where those belong, in lists where those do."""
     hosts, config = document["hosts"], document["config"]

@@ -46,7 +46,9 @@ def read_file(path: Path) -> Source:
         entries = Entries()
         head: Head = {}
         rows = [entries.take(entry, f"{path}, {where}") for where, entry in _reader(path)(path, head)]
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as results: {error.strerror or error}") from None
+    except (ValueError, csv.Error, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as results: {error}") from None
     if not rows:
         raise InputError(f"{path}: holds no results")

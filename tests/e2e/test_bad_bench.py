@@ -236,6 +236,27 @@ def test_without_the_extra_for_charts(room: Room) -> None:
     assert not any(name.endswith(".png") for name in names)
 
 
+def test_a_folder_that_has_the_files_of_another_run(room: Room) -> None:
+    """It is said before anything is measured that they are replaced; of the same run nothing is said. Where
+    the folder then cannot be written, the table is told all the same, and how the rows are had."""
+    room.fleet({"box": engine(room, "box")})
+    command = ("bench", "--fleet", "fleet.toml", *FEW, "-o", "out", "--slo", "ttft=500ms,e2e=10s")
+    first = room.llmq(*command)
+    assert first.returncode == 0, first.stderr
+    assert "has the files of run" not in first.stderr
+    assert "  - good 1/s: within ttft_ms 500, e2e_latency_s 10" in first.stdout
+    run = json.loads((room.folder / "out" / "run.json").read_text())["run_id"]
+    (room.folder / "out" / "report.html").unlink()
+    (room.folder / "out" / "report.html").mkdir()
+    second = room.llmq(*command)
+    assert second.returncode == 2
+    line = f"out/ has the files of run {run}: they are replaced when this one has ended"
+    assert second.stderr.index("started run ") < second.stderr.index(line) < second.stderr.rindex("items")
+    assert "cannot write" in second.stderr
+    assert "1 at a time" in second.stdout
+    assert "-o out/" in second.stdout
+
+
 def test_two_benchmarks_of_one_host_take_turns(room: Room) -> None:
     """Given at the same time: both end with all their answers, and the engine has never more than one of
     them to do."""

@@ -257,8 +257,9 @@ def test_the_exo_lab_suite(room: Room) -> None:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "model", "prompt", "latency", "memory_usage", "output_length", "tokens_per_second", "host",
+        "simulated",
     ]  # fmt: skip
     assert len(rows) == 25
-    assert {row["host"] for row in rows} == {"box"}
+    assert {(row["host"], row["simulated"]) for row in rows} == {("box", "true")}
     assert len({row["prompt"] for row in rows}) == 5
     assert all(float(row["latency"]) > 0 and int(row["output_length"]) > 0 for row in rows)

@@ -41,15 +41,17 @@ def test_a_host_that_stays_down_is_measured_by_the_same_command_later(room: Room
     port = free_port()
     room.fleet({"here": exact(room, "here"), "late": f"http://127.0.0.1:{port}"})
     args = ("--requests", "6", "--warmup", "0")
-    told = told_by(room, *args, code=1)
+    told = told_by(room, *args, "-o", "out", code=1)
     assert [cell["host"] for cell in told["cells"]] == ["here"]
-    (note,) = [note for note in told["notes"] if "late" in note]
+    assert "late is not measured" in (room.folder / "out" / "report.html").read_text()
+    (note,) = [note for note in told["notes"] if "late is" in note]
     assert "late is not measured" in note
     assert "refused" in note
     exact(room, "late", port=port)
-    told = told_by(room, *args)
+    told = told_by(room, *args, "-o", "out")
     assert {cell["host"]: cell["ok"] for cell in told["cells"]} == {"here": 6, "late": 6}
-    assert not any("late" in note for note in told["notes"])
+    assert not any("late is" in note for note in told["notes"])
+    assert "late is not measured" not in (room.folder / "out" / "report.html").read_text()
 
 
 def test_who_came_up_since_a_benchmark_was_interrupted_is_measured_too(room: Room) -> None:

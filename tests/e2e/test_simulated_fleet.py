@@ -141,7 +141,7 @@ def test_a_run_with_a_simulated_fleet(room: Room) -> None:
 
 
 def test_every_output_says_at_which_pace_it_was_simulated(room: Room) -> None:
-    """The table, rows, cells, summary, rankings and page of a benchmark, what is made of them later; a run."""
+    """The table, rows, cells, summary, rankings and page of a benchmark, what is made of them; a run."""
     (room.folder / "two.toml").write_text(TWO)
     called = "box-1 (simulated 2x as fast)"
     done = room.llmq("bench", "--profile", "two.toml", "--requests", "12", "--host", "box-1", "-o", "out")
