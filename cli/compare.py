@@ -49,7 +49,7 @@ def compare(
     from tasks.report.compare import COMPARED
     from tasks.report.compare import compare as compare_sides
     from tasks.report.engines import engines_and_machines
-    from tasks.report.match import matches
+    from tasks.report.match import failures, matches, on_both_sides
     from tasks.report.metric import METRICS
     from tasks.report.rank import resolve
 
@@ -76,6 +76,8 @@ def compare(
         for one in compare_sides(left, right, metric, limits)
         if by or one.n_a or one.n_b
     ]
+    said += failures(zip(names, samples, strict=True))
+    said += on_both_sides(*samples)
     said += engines_and_machines([*samples[0], *samples[1]], machines)
     said += dict.fromkeys(note for one in found.values() for note in one.notes)
     said += [f"run {run} is still going: this is what it has so far" for run in sorted(still_open)]

@@ -2,15 +2,16 @@
 model, of models each host, of runs each model of a host, that both have. Pure."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Literal
 
 from tasks.errors import InputError
 from tasks.report.compare import Side
-from tasks.report.rank import by_terms
+from tasks.report.rank import by_terms, counted
 from tasks.report.sample import Cell, Sample, merge
-from tasks.report.wording import simulations, some
+from tasks.report.wording import several, simulations, some
 
 Named = tuple[str, Sequence[Sample]]
 Match = tuple[str, Side, Side]  # terms, a, b
@@ -46,6 +47,25 @@ def matches(a: Named, b: Named, within: Within = ()) -> tuple[list[Match], list[
     else:
         raise InputError(_told_apart("they were asked nothing alike", a, b, every))
     return found, [*_simulated(found), *notes, *dict.fromkeys(_together(found))]
+
+
+def failures(sides: Iterable[Named]) -> Iterator[str]:
+    """Of each side, what no figure has in it."""
+    for name, samples in sides:
+        failed: Counter[str] = sum((one.failed for one in samples), Counter())
+        tries = failed.total() + sum(len(one.requests) for one in samples)
+        if failed:
+            share = f"{failed.total():,} of {tries:,} tries failed"
+            yield f"{name}: {share}, and are in no figure: {counted(failed)}"
+
+
+def on_both_sides(a: Sequence[Sample], b: Sequence[Sample]) -> Iterator[str]:
+    """A host compared with a model that it serves is compared with itself in part."""
+    one, two = (
+        {(r.run, r.place, r.started_s) for sample in side for r in sample.requests} for side in (a, b)
+    )
+    if shared := len({request for request in one & two if not math.isnan(request[2])}):
+        yield f"{several(shared, 'answer')} of {len(one | two):,} are on both sides, and make them more alike"
 
 
 def _telling(a: Named, b: Named, within: Within) -> Within:

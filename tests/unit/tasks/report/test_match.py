@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.report.compare import compare
-from tasks.report.match import Match, matches
+from tasks.report.match import Match, failures, matches, on_both_sides
 from tasks.report.metric import METRICS
 from tasks.report.sample import Sample, gather
 
@@ -48,6 +48,20 @@ def test_who_is_simulated_is_said_with_the_pace() -> None:
     found, notes = matches(("a", [*both[0], *samples("c", c1=100)]), ("b", samples("b", c1=100)))
     assert verdicts(found) == {"1 at a time": "answers of a are partly simulated"}
     assert "a: simulated 20x as fast; no model was run" in notes
+
+
+def test_what_failed_and_what_stands_on_both_sides_is_said() -> None:
+    """No verdict hides that a side answered only half of what it was asked, or that it was compared with
+    itself."""
+    rows = _rows("a", "m", 0, "c1", 100)
+    broken = [row | {"success": False, "error": {"type": "timeout"}} for row in rows[:10]]
+    sample = gather(("run", row) for row in [*rows[10:], *broken]).samples
+    assert [*failures([("a", sample), ("b", samples("b", c1=100))])] == [
+        "a: 10 of 30 tries failed, and are in no figure: 10 timeout"
+    ]
+    a, b = samples("a", c1=100), samples("b", c1=100)
+    assert [*on_both_sides(a, b)] == []
+    assert [*on_both_sides(a, [*a, *b])] == ["30 answers of 60 are on both sides, and make them more alike"]
 
 
 def test_each_load_is_compared_by_itself() -> None:
