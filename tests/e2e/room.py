@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,21 @@ class Simulator:
     def fault(self, mode: str, count: int = 0, rate: float = 1.0) -> None:
         body = json.dumps({"mode": mode, "count": count, "rate": rate}).encode()
         urllib.request.urlopen(f"{self.url}/simulator/fault", data=body, timeout=5).close()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Not a word from it in the block, so that what is at work stays so however slow the commands are."""
+        self.child.send_signal(signal.SIGSTOP)
+        yield
+        self.child.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def all_still(sims: Iterable[Simulator]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for sim in sims:
+            stack.enter_context(sim.still())
+        yield
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.report.read import read_file
 from tasks.report.told import tell
-from tests.e2e.room import LLMQ, Room, Simulator, wait_until
+from tests.e2e.room import LLMQ, Room, Simulator, all_still, wait_until
 
 PAIR = ("--generate", "small@peer1", "--summarize", "big@peer2")
 
@@ -187,12 +187,13 @@ def test_cancel_in_the_middle_of_a_chain(room: Room) -> None:
         room.worker(name)
     room.llmq("chain", papers.name, "-p", "Why?", *PAIR, "--submit")
     wait_until(lambda: sims["peer2"].calls()["finished"], 20, "a chain has ended")
-    assert room.llmq("cancel", "latest").returncode == 0
+    with all_still(sims.values()):
+        assert room.llmq("cancel", "latest").returncode == 0
+    wait_until(lambda: all(not sim.calls()["running"] for sim in sims.values()), 10, "calls are shut")
     before = started(sims)
     found = room.results()
     assert {row["error"]["type"] for row in found if not row["success"]} == {"cancelled"}
     assert len(found) == 8
-    wait_until(lambda: all(not sim.calls()["running"] for sim in sims.values()), 10, "calls are shut")
     assert started(sims) == before
     client = room.redis()
     assert not [
@@ -207,8 +208,9 @@ def test_an_interrupted_chain_goes_on(room: Room) -> None:
     command = ("chain", papers.name, "-p", "Why?", *PAIR, "-o", "out.json")
     first = room.start(LLMQ, *command, log="first.log")
     wait_until(lambda: sims["peer2"].calls()["finished"], 40, "a chain has ended")
-    first.send_signal(signal.SIGINT)
-    assert first.wait(15) == 130
+    with all_still(sims.values()):
+        first.send_signal(signal.SIGINT)
+        assert first.wait(15) == 130
     answered = sum(row["success"] is True for row in room.results())
     before = sum(started(sims).values())
     again = room.llmq(*command)

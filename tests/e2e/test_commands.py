@@ -135,10 +135,12 @@ def test_watch_follows_and_lets_go(room: Room, box: Simulator) -> None:
     run_id = output(room, "submit", "papers", "--preset", "summary")["run_id"]
     watch = room.start(LLMQ, "watch", run_id, "-o", "live.jsonl", log="watch.log")
     live = room.folder / "live.jsonl"
-    wait_until(lambda: live.exists() and live.read_text().count("\n") >= 4, 20, "results are in the file")
-    assert room.status()["state"] == "open"
-    watch.send_signal(signal.SIGINT)
-    assert watch.wait(10) == 130
+    wait_until(lambda: box.calls()["finished"] >= 4, 20, "some are answered")
+    with box.still():
+        wait_until(lambda: live.exists() and live.read_text().count("\n") >= 4, 20, "they are in the file")
+        assert room.status()["state"] == "open"
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(10) == 130
     assert f"the run goes on: llmq watch {run_id}" in room.said("watch.log")
     rows = [json.loads(line) for line in live.read_text().splitlines()]
     assert all(row["success"] and row["metrics"]["ttft_ms"] for row in rows)

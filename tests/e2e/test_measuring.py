@@ -154,14 +154,16 @@ def test_what_cannot_be_ranked_is_said(room: Room) -> None:
 
 def test_an_open_run_is_ranked_by_what_it_has(room: Room) -> None:
     """And says so; it is not filed before it has ended."""
-    fleet(room, box=0.25)
+    sims = fleet(room, box=0.25)
     room.papers(10)
     run = told(room, "submit", "papers", "-p", "Why?", "-p", "How?")["run_id"]
-    wait_until(lambda: room.status(run)["successful"] >= 2, 20, "some are answered")
-    shown = room.llmq("rank", run, "--by", "e2e").stdout
-    assert f"run {run} is still going" in shown
-    refused(room.llmq("history", "add", run), 2, "still going")
-    assert told(room, "history")["runs"] == []
+    wait_until(lambda: sims["box"].calls()["finished"] >= 2, 20, "some are answered")
+    with sims["box"].still():
+        wait_until(lambda: room.status(run)["successful"] >= 2, 20, "their answers are there")
+        shown = room.llmq("rank", run, "--by", "e2e").stdout
+        assert f"run {run} is still going" in shown
+        refused(room.llmq("history", "add", run), 2, "still going")
+        assert told(room, "history")["runs"] == []
     watch = room.llmq("watch", run)
     assert watch.returncode == 0
     assert [one["run_id"] for one in told(room, "history")["runs"]] == [run]

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.room import LLMQ, Room, Simulator, wait_until
+from tests.e2e.room import LLMQ, Room, Simulator, all_still, wait_until
 from tests.hostile import document, lines, stream
 from worker_agent.detect import LOCAL_PORTS
 
@@ -77,14 +77,16 @@ def test_an_interrupted_run_pauses_and_goes_on(home: Room) -> None:
     command = ["run", papers.name, "--preset", "summary", "-o", "out.json"]
     first = home.start(LLMQ, *command, log="first.log")
     wait_until(lambda: calls(sims, "finished") >= 3, 30, "some are answered")
-    first.send_signal(signal.SIGINT)
-    assert first.wait(15) == 130
+    with all_still(sims.values()):
+        wait_until(lambda: home.status()["successful"] >= 3, 30, "their answers are there")
+        first.send_signal(signal.SIGINT)
+        assert first.wait(15) == 130
     said = home.said("first.log")
     assert "paused" in said
     assert "the same command goes on" in said
     assert "Traceback" not in said
     nothing_left(home)
-    assert calls(sims, "running") == 0
+    wait_until(lambda: calls(sims, "running") == 0, 5, "the engines see that they were left")
     assert not (home.folder / "out.json").exists()
     before = {row["item_id"]: row for row in home.results() if row["success"]}
     answered, asked = calls(sims, "finished"), calls(sims, "started")
