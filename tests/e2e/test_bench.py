@@ -165,8 +165,9 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(room: Room) -> None:
     command = (LLMQ, "bench", "--fleet", "fleet.toml", *args)
     child = room.start(*command, log="bench.log")
     wait_until(lambda: sim.calls()["started"] >= 16 + 6, 40, "the second cell is at work")
-    child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=40) == 130, room.said("bench.log")
+    with sim.still():
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=40) == 130, room.said("bench.log")
     said = room.said("bench.log")
     assert "box · sim-8b · 1 at a time: interrupted at " in said, said
     assert "4 at a time: interrupted" not in said

@@ -62,8 +62,9 @@ def test_who_came_up_since_a_benchmark_was_interrupted_is_measured_too(room: Roo
     args = ("--concurrency", "4,1", "--requests", "12", "--warmup", "0")
     child = room.start(*BENCH, *args, log="bench.log")
     wait_until(lambda: here.calls()["started"] >= 13 + 4, 60, "the second cell is at work")
-    child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=40) == 130, room.said("bench.log")
+    with here.still():
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=40) == 130, room.said("bench.log")
     before = here.calls()["started"]
     exact(room, "late", port=port)
     told = told_by(room, *args)

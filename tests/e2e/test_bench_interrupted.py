@@ -65,7 +65,8 @@ def test_three_of_five_cells_stay(room: Room, how: signal.Signals) -> None:
     args = ("--concurrency", "4,3,2,1,5", "--requests", "12", "--warmup", "0")
     child = room.start(*BENCH, *args, "--json", log="bench.log")
     wait_until(lambda: sim.calls()["started"] >= 3 * 13 + 8, 60, "the fourth cell is past its half")
-    interrupt(child, how, room)
+    with sim.still():
+        interrupt(child, how, room)
     wait_until(lambda: not (room.status()["held"] or sim.calls()["running"]), 30, "its worker is gone")
     whole = starts(room)
     assert [len(times) for times in whole.values()] == [13, 13, 13]
@@ -96,7 +97,8 @@ def test_a_sweep_goes_on_at_its_third_level(room: Room) -> None:
     args = ("--sweep", "--requests", "16", "--warmup", "0")
     child = room.start(*BENCH, *args, "-o", "my out/", log="bench.log")
     wait_until(lambda: sim.calls()["started"] >= 2 * 17 + 4, 60, "the third level is at work")
-    interrupt(child, signal.SIGINT, room)
+    with sim.still():
+        interrupt(child, signal.SIGINT, room)
     said = room.said("bench.log")
     assert "box · sim-8b · 4 at a time: " in said
     table = re.findall(r"^box \(simulated\)  sim-8b +(\d) at a time", said, re.MULTILINE)
@@ -163,8 +165,9 @@ def test_a_cell_that_kills_its_workers_is_set_aside(room: Room) -> None:
     for died in range(3):
         asked = 13 + 3 if died == 0 else int(sim.calls()["started"]) + 2
         wait_until(lambda asked=asked: sim.calls()["started"] >= asked, 60, "the second cell is at work")
-        os.kill(worker.pid, signal.SIGKILL)
-        worker.wait()
+        with sim.still():
+            os.kill(worker.pid, signal.SIGKILL)
+            worker.wait()
         worker = room.worker("box")
     assert child.wait(timeout=90) == 1, room.said("bench.log")
     told = next(json.loads(line) for line in room.said("bench.log").splitlines() if line[:1] == "{")

@@ -51,9 +51,10 @@ def test_a_paused_host_ends_its_items_and_takes_no_more_until_it_is_resumed(room
     assert room.llmq("submit", str(room.papers(2)), *TWO, "-p", "When?", "-p", "Where?").returncode == 0
     running(sim, 2)
 
-    asked = room.start(LLMQ, "worker", "--pause", log="pause.log")
-    wait_until(lambda: room.redis().sismember(keys.DRAINED, "imac"), 10, "it is said")
-    wait_until(lambda: room.record("imac")["drained"], 1, "the worker hears of it within a second")
+    with sim.still():
+        asked = room.start(LLMQ, "worker", "--pause", log="pause.log")
+        wait_until(lambda: room.redis().sismember(keys.DRAINED, "imac"), 10, "it is said")
+        wait_until(lambda: room.record("imac")["drained"], 1, "the worker hears of it within a second")
     assert asked.wait(20) == 0, room.said("pause.log")
     assert "imac is paused and holds nothing; llmq worker --resume takes work again" in room.said("pause.log")
     assert held(room) == set()
