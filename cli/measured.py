@@ -45,6 +45,7 @@ ROWS, SUMMARY, RANKING, CELLS, EXO_LAB = (
     "benchmark_results.csv",
 )
 SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps", "system_output_tps")
+BEFORE = {"waits": "waits for other work there to end", "loads": "makes its model ready"}
 
 
 @dataclass
@@ -91,14 +92,21 @@ class HowFar:
 
     def __call__(self, view: "View") -> str:
         from cli.progress import taker_of
-        from tasks.bench.progress import noted
+        from tasks.bench.progress import not_begun, noted
+        from tasks.queues import queue_of_host
 
         on, run_id = self._on, view.status.run_id
         at_work = noted(on.ledger, run_id)
         bundles = dict(on.runs.bundles(run_id))
         parts = [] if view.status.ended else self._left(view, bundles, at_work)
-        parts += [f"{place(bundles[n])} {100 * share:.0f} %" for n, share in at_work.items() if n in bundles]
+        why = {n: BEFORE[word] for n, word in not_begun(on.ledger, run_id).items()}
+        shares = {n: f"{100 * share:.0f} %" for n, share in at_work.items()} | why
+        parts += [f"{place(bundles[n])} {told}" for n, told in shares.items() if n in bundles]
         parts += [f"waiting for {taker_of(queue)}" for queue in view.waiting_for()]
+        busy = (host.id for host in view.hosts if host.able and host.busy)
+        parts += [
+            f"{one} does other work first" for one in busy if view.status.waiting.get(queue_of_host(one))
+        ]
         parts += [f"{host.id} is down" for host in view.hosts if host.trouble]
         return " · ".join(parts)
 

@@ -15,7 +15,7 @@ from typing import Any
 from tasks.bench.arrivals import offsets
 from tasks.bench.cell import CLOSED, MEASURE, Load, busted, phase_of
 from tasks.bench.drive import Asked, Drive
-from tasks.bench.progress import note, unnote
+from tasks.bench.progress import LOADS, WAITS, note, unnote
 from tasks.bench.sized import Sized
 from tasks.hosts import ServedModel
 from tasks.intake.prompts import render
@@ -64,11 +64,15 @@ class CellCarrier:
         assert load
         given_up = lambda: held.stopped.is_set() or self.stopping()  # noqa: E731
         sits = self.slots.sit if load.shared else self.slots.sit_alone
+        if self.slots.sitting:
+            note(self.ledger, claim.run_id, claim.number, 0, load.items, WAITS)
         if not sits(seat, given_up):
+            unnote(self.ledger, claim.run_id, claim.number)
             return f"given back: {self.ledger.release(claim)}"
         if claim.suspect is not None and claim.deaths >= MOST_DEATHS:
             return self._end(held, poison(self.live.host.id, claim.deaths, "cell"))
         self.ledger.begin(claim, self.live.host.id, claim.items[0])
+        note(self.ledger, claim.run_id, claim.number, 0, load.items, LOADS)
         try:
             model = self.live.prepare(self.live.model(claim.bundle.model))
         except LLMQError as error:

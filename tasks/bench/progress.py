@@ -8,14 +8,16 @@ from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
 
 FIELD = "cell:"  # of the run's hash, one a cell that is at work or was interrupted
+WAITS, LOADS = "waits", "loads"  # why a cell that is held has not begun
 
 
-def note(ledger: Ledger, run_id: str, number: int, done: int, of: int) -> None:
-    """A note; where Redis is away, the next one will do. A run that is gone stays gone."""
+def note(ledger: Ledger, run_id: str, number: int, done: int, of: int, why: str = "") -> None:
+    """A note; where Redis is away, the next one will do. A run that is gone stays gone. `why` nothing is done
+    yet: WAITS for other work of its host, or LOADS its model."""
     client, key = ledger.redis, keys.run(run_id)
     with suppress(redis.RedisError):
         if client.exists(key):
-            client.hset(key, f"{FIELD}{number}", f"{done} {of}")
+            client.hset(key, f"{FIELD}{number}", f"{done} {of} {why}".strip())
 
 
 def unnote(ledger: Ledger, run_id: str, number: int) -> None:
@@ -25,10 +27,18 @@ def unnote(ledger: Ledger, run_id: str, number: int) -> None:
 
 def noted(ledger: Ledger, run_id: str) -> dict[int, float]:
     """Cell -> the share of its requests that had ended when it was last seen at work."""
+    return {number: int(done) / max(1, int(of)) for number, (done, of, *_) in _notes(ledger, run_id)}
+
+
+def not_begun(ledger: Ledger, run_id: str) -> dict[int, str]:
+    """Cell -> why it has not begun, of those that a worker holds."""
+    return {number: why[0] for number, (_, _, *why) in _notes(ledger, run_id) if why}
+
+
+def _notes(ledger: Ledger, run_id: str) -> list[tuple[int, list[str]]]:
     fields = ledger.patiently(lambda: ledger.redis.hgetall(keys.run(run_id)))
-    found = {}
-    for name, text in fields.items():
-        if name.startswith(FIELD):
-            done, of = text.split(" ")
-            found[int(name.removeprefix(FIELD))] = int(done) / max(1, int(of))
-    return found
+    return [
+        (int(name.removeprefix(FIELD)), text.split(" "))
+        for name, text in fields.items()
+        if name.startswith(FIELD)
+    ]

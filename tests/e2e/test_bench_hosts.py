@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 from tests.conftest import free_port
 from tests.e2e.room import Room, wait_until
 from tests.e2e.test_bench import cell_of, exact, instant_s, requests_of, span
@@ -108,3 +110,21 @@ def test_prompts_as_they_are_come_from_the_cache_and_that_is_said(room: Room) ->
     assert {row["cache_bust"] for row in rows} == {"true"}
     assert all(int(row["cached_tokens"]) < 0.2 * int(row["prompt_tokens"]) for row in rows)
     assert not any("cache" in note for note in told["cells"][0]["notes"])
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_who_waits_for_other_work_of_a_host_says_so(room: Room, slots: int) -> None:
+    """A run's long bundle is at work there: its progress says for what the benchmark waits."""
+    sim = exact(room, "box", decode_tps=16.0)
+    room.fleet({"box": sim}, box={"slots": slots})
+    room.worker("box")
+    room.papers(1)
+    prompts = [word for n in range(12) for word in ("-p", f"Why {n}?")]
+    assert room.llmq("submit", "papers", *prompts, "--max-tokens", "64").returncode == 0
+    wait_until(lambda: sim.calls()["started"], 20, "the other run is at work")
+    child = room.start(*BENCH, "--requests", "2", "--warmup", "0", log="bench.log")
+    said = "box does other work first" if slots == 1 else "1 at a time: waits for other work there to end"
+    wait_until(lambda: said in room.said("bench.log"), 40, "it says what it waits for")
+    assert child.wait(timeout=60) == 0, room.said("bench.log")
+    last = room.said("bench.log").rpartition("3/3 items")[2]
+    assert "other work" not in last
