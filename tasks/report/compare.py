@@ -7,9 +7,9 @@ from statistics import median
 from typing import Any
 
 from tasks.report.alike import Answers, answers, in_spite, of_like_length, papers, same_questions, unlike
-from tasks.report.metric import Metric
+from tasks.report.metric import MEMORY, Metric
 from tasks.report.rate import Limits, rate_of
-from tasks.report.sample import FIRST, Request, Sample
+from tasks.report.sample import FIRST, Request, Sample, one_reading_each
 from tasks.report.spells import spells
 from tasks.report.stats import LEAST_N, Difference, of_medians, of_pairs, of_rates
 
@@ -20,12 +20,14 @@ COMPARED = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s")
 class Side:
     """One of two things that are compared, under the name a person gave it. `in_turn`: it is several cells of
     which some ran after others; what one of them did a second, nobody did all the time. `kinds`: whether they
-    are simulated, and at which pace, as Cell.kind says (a real one's is empty); none: as the sample's is."""
+    are simulated, and at which pace, as Cell.kind says (a real one's is empty); none: as the sample's is. `of_bench`: its
+    rows repeat what was measured once a cell."""
 
     name: str
     sample: Sample
     in_turn: bool = False
     kinds: frozenset[str] = frozenset()
+    of_bench: bool = False
 
     @property
     def known_kinds(self) -> frozenset[str]:
@@ -122,12 +124,16 @@ def _compare(a: Side, b: Side, metric: Metric, group: str | None, limits: Limits
     if metric.per_second:
         return _compare_rates(metric, names, own[0], own[1], limits)
     left, right = ([r for r in requests if _usable(r, metric)] for requests in own)
+    single = metric.name in MEMORY and (a.of_bench or b.of_bench)
+    if single:
+        left, right = one_reading_each(left), one_reading_each(right)
     values = [[r.value(metric.name) for r in requests] for requests in (left, right)]
     n_a, n_b = len(left), len(right)
     middles = [median(one) if one else None for one in values]
     head = (metric, group, names, n_a, n_b, middles[0], middles[1])
     if min(n_a, n_b) < LEAST_N:
-        return Comparison(*head, reason=f"each needs {LEAST_N} answers that have the figure")
+        needed = "a cell's memory is one reading, which has no interval" if single else None
+        return Comparison(*head, reason=needed or f"each needs {LEAST_N} answers that have the figure")
     by_spell = spells(left, metric), spells(right, metric)
     if by_spell[0] and by_spell[1]:
         return _by_spell(head, values, (by_spell[0], by_spell[1]), seed)

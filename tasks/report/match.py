@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Literal
 
 from tasks.errors import InputError
+from tasks.report.asked import not_alike
 from tasks.report.compare import Side
 from tasks.report.rank import by_terms, counted
 from tasks.report.sample import Cell, Sample, merge
@@ -46,7 +47,9 @@ def matches(a: Named, b: Named, within: Within = ()) -> tuple[list[Match], list[
         notes += [_told_apart("they were asked under different loads", a, b, _load)]
     else:
         raise InputError(_told_apart("they were asked nothing alike", a, b, every))
-    return found, [*_simulated(found), *notes, *dict.fromkeys(_together(found))]
+    notes += dict.fromkeys(_together(found))
+    notes += dict.fromkeys(note for _, *sides in found for note in not_alike(one.sample for one in sides))
+    return found, [*_simulated(found), *notes]
 
 
 def failures(sides: Iterable[Named]) -> Iterator[str]:
@@ -131,7 +134,9 @@ def _lengths(samples: Iterable[Sample]) -> set[int | None]:
 
 def _side(name: str, samples: Sequence[Sample]) -> Side:
     kinds = frozenset(one.cell.kind for one in samples if one.requests)
-    return Side(name, merge(samples, Cell(host=name)), in_turn=_in_turn(samples), kinds=kinds)
+    of_bench = any(one.cell.load_mode for one in samples)
+    taken = merge(samples, Cell(host=name))
+    return Side(name, taken, in_turn=_in_turn(samples), kinds=kinds, of_bench=of_bench)
 
 
 def _in_turn(samples: Sequence[Sample]) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 from tasks.errors import InputError
 from tasks.report.alike import ALIKE, Fair, asked, clear, papers, same_questions
+from tasks.report.asked import not_alike
 from tasks.report.limits import limit_words
 from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
 from tasks.report.rate import Limits, Rate, around, rate_of
-from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample
+from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample, one_reading_each
 from tasks.report.spells import spells
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
 from tasks.report.wording import several, simulations, some, span
@@ -171,6 +172,7 @@ def remarks(gathered: Gathered, *, open_runs: Iterable[str] = (), simulated: boo
     if gathered.unpaired:
         said.append(f"left out, since they end no pair's chain: {gathered.unpaired} items")
     said += _no_answer_at_all(gathered.samples)
+    said += dict.fromkeys(note for like in by_terms(gathered.samples) for note in not_alike(like))
     aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
     if aside:
         said.append(f"set aside, no measurements: {counted(aside)}")
@@ -277,8 +279,8 @@ def _entry(
         n, value, interval = rate.n, rate.value, around(rate)
     else:
         usable = usable_of(requests, metric)
-        if metric.name in MEMORY and sample.cell.load_mode:  # one reading, which each row repeats
-            usable = list({(r.run, r.place): r for r in usable}.values())
+        if metric.name in MEMORY and sample.cell.load_mode:
+            usable = one_reading_each(usable)
         groups = None if same else papers(usable)
         worth = _most_worth(requests, metric)
         summary = summarize([r.value(metric.name) for r in usable], groups, worth) if usable else None

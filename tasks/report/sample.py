@@ -6,7 +6,7 @@ A row is one entry of results.json with its `metrics` beside the other keys; wha
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ Row = Mapping[str, Any]
 CLOCKS_AGREE_S = 1.0  # nearer than this, what a clock is off is the way's as much as its own
 CACHED_SHARE = 0.5  # of a prompt's tokens from the cache: it was not read anew
 FIRST, CACHED = "first", "cached"
+PARAMS = ("max_tokens", "temperature")  # by which answers are longer, or other ones
 UNCOUNTED = ("estimate", "none")
 TRIED = TOKENLESS, IN_PARTS = "without a token", "read in parts"  # set aside, and asked all the same
 PLACE = {metric.name: number for number, metric in enumerate(VALUES)}
@@ -133,6 +134,8 @@ class Sample:
     cut: int = 0
     models: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
+    asked: set[tuple[str, float]] = field(default_factory=set)  # parameters that decide how long answers are
+    files: set[tuple[str, str]] = field(default_factory=set)  # models and their digests, where known
 
     @property
     def error_rate(self) -> float | None:
@@ -194,7 +197,14 @@ def merge(samples: Sequence[Sample], cell: Cell) -> Sample:
         merged.cut += sample.cut
         merged.models |= sample.models
         merged.hosts |= sample.hosts
+        merged.asked |= sample.asked
+        merged.files |= sample.files
     return merged
+
+
+def one_reading_each(requests: Iterable[Request]) -> list[Request]:
+    """Of a benchmark's memory, which is measured once a cell and stands in each of its rows."""
+    return list({(request.run, request.place): request for request in requests}.values())
 
 
 def _cell(row: Row, per: str | None, host: str | None) -> Cell:
@@ -258,7 +268,18 @@ def _take_answer(run: str, row: Row, found: dict[Cell, Sample], per: str | None)
     model = _model(row)
     sample.models |= {model} if model else set()
     sample.hosts |= {row["host"]} if row.get("host") else set()
+    sample.asked |= set(_params(row))
+    if model and row.get("model_digest"):
+        sample.files.add((model, row["model_digest"]))
     sample.requests.append(_request(run, row))
+
+
+def _params(row: Row) -> Iterator[tuple[str, float]]:
+    params = row.get("params") or {}
+    for name in PARAMS:
+        value = figure(row if name in row else params, name)
+        if not math.isnan(value):
+            yield name, value
 
 
 def _model(row: Row) -> str | None:

@@ -180,3 +180,34 @@ def test_rates_of_cells_that_ran_in_turn_are_not_taken_together() -> None:
     later = [*other, *samples("b", at_min=5, run=100)]
     found, _ = matches(("later", later), ("one", other))
     assert "one after the other" in str(verdicts(found, "rps")[""])
+
+
+def test_what_was_not_asked_alike_is_said() -> None:
+    """Two runs with other allowances, or with another file under the model's name, are compared, and nobody
+    takes the one for slower without knowing."""
+
+    def run(max_tokens: int, digest: str) -> list[Sample]:
+        more = {"params": {"max_tokens": max_tokens, "temperature": 0.0}, "model_digest": digest}
+        return gather(("run", row | more) for row in _rows("a", "m", 0, "run", 100)).samples
+
+    assert matches(("r1", run(16, "sha256:aa")), ("r2", run(16, "sha256:aa")))[1] == []
+    _, notes = matches(("r1", run(16, "sha256:aa")), ("r2", run(512, "sha256:bb")))
+    assert notes == [
+        "asked with --max-tokens 16 and 512: other answers, and other times for it",
+        "m is not one file: aa on r1; bb on r2",
+    ]
+
+
+def test_the_memory_of_a_cell_is_one_reading() -> None:
+    """Each row of a cell repeats it: thirty rows that say 1,000 and 1,010 MiB are two readings, not sixty."""
+
+    def cell(host: str, load: str, mib: float) -> list[Sample]:
+        more = {"mem_rss_mib_peak": mib, "mem_source": "proc"}
+        return gather(("run", row | more) for row in _rows(host, "m", 0, load, 100)).samples
+
+    found, _ = matches(("a", cell("a", "c1", 1000)), ("b", cell("b", "c1", 1010)))
+    assert verdicts(found, "mem_rss_mib_peak") == {
+        "1 at a time": "a cell's memory is one reading, which has no interval"
+    }
+    found, _ = matches(("a", cell("a", "run", 1000)), ("b", cell("b", "run", 1010)))
+    assert verdicts(found, "mem_rss_mib_peak") == {"": 0.99}, "of an ordinary run each request has its own"
