@@ -20,8 +20,8 @@ COMPARED = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s")
 class Side:
     """One of two things that are compared, under the name a person gave it. `in_turn`: it is several cells of
     which some ran after others; what one of them did a second, nobody did all the time. `kinds`: whether they
-    are simulated, and at which pace, as Cell.kind says (a real one's is empty); none: as the sample's is. `of_bench`: its
-    rows repeat what was measured once a cell."""
+    are simulated, and at which pace, as Cell.kind says (a real one's is empty); none: as the sample's is.
+    `of_bench`: its rows repeat what was measured once a cell."""
 
     name: str
     sample: Sample
@@ -229,6 +229,8 @@ def _compare_rates(
     head = (metric, None, names, a.n, b.n, a.value, b.value)
     if min(a.n, b.n) < LEAST_N:
         return Comparison(*head, reason=f"each needs {LEAST_N} answers that have the figure")
+    if a.value is None or b.value is None:
+        return Comparison(*head, reason="the tokens of some answers are not counted, and have no sum")
     if not (a.value and b.value):
         return Comparison(*head, reason="a rate of 0 has no quotient")
     if min(len(a.blocks), len(b.blocks)) < 2:

@@ -57,7 +57,9 @@ def rankings_of_runs(kept: History, metric_name: str, wanted: Filter) -> list[Ra
     """The cells of many runs, each run one value (its median, or rate): Student's t between runs."""
     metric = METRICS[metric_name]
     least = 1 if metric.name in MEMORY else LEAST_N  # of a benchmark's cell one reading is all there is
-    figures = [row for row in kept.figures(wanted, [metric.name]) if row["n"] >= least]
+    figures = [
+        one for one in kept.figures(wanted, [metric.name]) if one["n"] >= least and _value(one) is not None
+    ]
     groups: dict[tuple[bool, str, tuple[Any, ...]], list[dict[str, Any]]] = {}
     for row in figures:
         apart = str(row["apart"])
@@ -83,13 +85,19 @@ def _cell(row: Mapping[str, Any]) -> Cell:
     return Cell(*place, length=row["target_prompt_tokens"], stage=row["stage"], time_scale=row["time_scale"])
 
 
+def _value(row: Mapping[str, Any]) -> float | None:
+    """Its median, or rate; None where a rate is not known."""
+    value: float | None = row["mean"] if row["p50"] is None else row["p50"]
+    return value
+
+
 def _entries(figures: Sequence[dict[str, Any]]) -> Iterable[Entry]:
     cells: dict[Cell, list[dict[str, Any]]] = {}
     for row in figures:
         cells.setdefault(_cell(row), []).append(row)
     real = any(not cell.simulated for cell in cells)
     for cell, rows in cells.items():
-        values = [row["mean"] if row["p50"] is None else row["p50"] for row in rows]
+        values = [_value(row) or 0.0 for row in rows]
         reason = f"{len(rows)} of the {LEAST_RUNS} runs that a rank needs" if len(rows) < LEAST_RUNS else None
         if cell.simulated and real:
             reason = "simulated, and others are not"

@@ -12,8 +12,8 @@ from tasks.report.alike import ALIKE, Fair, asked, clear, papers, same_questions
 from tasks.report.asked import not_alike
 from tasks.report.limits import limit_words
 from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
-from tasks.report.rate import Limits, Rate, around, rate_of
-from tasks.report.sample import CACHED, FIRST, Cell, Gathered, Request, Sample, one_reading_each
+from tasks.report.rate import Limits, Rate, around, rate_of, some_untold
+from tasks.report.sample import CACHED, FIRST, TRIED, Cell, Gathered, Request, Sample, one_reading_each
 from tasks.report.spells import spells
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
 from tasks.report.wording import several, simulations, some, span
@@ -329,6 +329,8 @@ def _no_rank(
         return "its tokens are not counted, at most estimated"
     if n == 0:
         return "the figure is not known"
+    if metric.per_second == "tokens" and some_untold(requests):
+        return "the tokens of some answers are not counted: they have no sum"
     if metric.per_second and _one_after_the_other(sample.cell, requests):
         return "its cells were measured one after the other: they have no rate together"
     if metric.name in MEMORY and sample.cell.load_mode and n < LEAST_N:
@@ -360,6 +362,8 @@ def _notes(
         yield f"taken together although models or hosts differ: {', '.join(mixed)}"
     if metric.per_second:
         yield "from each one's first request to its last answer; idle time in between counts"
+        if low := [s.cell.name for s in samples if s.requests and any(s.aside[reason] for reason in TRIED)]:
+            yield f"too low, since answers that are set aside took their time: {', '.join(low)}"
 
 
 def _what_was_asked(entries: Sequence[Entry], metric: Metric, *, same: bool) -> str:

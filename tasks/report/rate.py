@@ -13,6 +13,8 @@ BLOCKS = 10  # that a run is cut into, for the interval of a rate
 LEAST_IN_BLOCK = 3  # answers, where they are counted
 CLOSE_S = 0.001  # that stamps of one moment may differ by
 
+UNTOLD_SHARE = 0.01  # of the answers may have no token count; of more, the sum would be too low
+
 Limits = Mapping[str, float]  # metric -> the most it may be, in its unit
 
 
@@ -26,10 +28,13 @@ class Rate:
 
 
 def rate_of(requests: Sequence[Request], metric: Metric, limits: Limits) -> Rate:
-    """From a run's first request to its last answer; several runs one after the other."""
+    """From a run's first request to its last answer; several runs one after the other. Of tokens there is no
+    value where those of some answers are not known: their time would count, and they would not."""
     timed = [r for r in requests if not math.isnan(r.finished_s)]
     if metric.per_second == "tokens":
-        timed = [r for r in timed if r.counted and not math.isnan(r.tokens)]
+        if some_untold(timed):
+            return Rate(sum(map(_told, timed)))
+        timed = [r for r in timed if _told(r)]
     blocks: list[float] = []
     total = span_s = 0.0
     for run in sorted({r.run for r in timed}):
@@ -42,6 +47,15 @@ def rate_of(requests: Sequence[Request], metric: Metric, limits: Limits) -> Rate
         blocks += _of_like_count(weighed) if _one_by_one(own) else _of_like_length(weighed, length_s)
         total, span_s = total + sum(weight for _, weight in weighed), span_s + length_s
     return Rate(len(timed), total / span_s, tuple(blocks)) if span_s else Rate(0)
+
+
+def some_untold(requests: Sequence[Request]) -> bool:
+    """Whether more than UNTOLD_SHARE of the answers have no token count."""
+    return sum(not _told(r) for r in requests) > UNTOLD_SHARE * len(requests)
+
+
+def _told(request: Request) -> bool:
+    return request.counted and not math.isnan(request.tokens)
 
 
 def _one_by_one(requests: Sequence[Request]) -> bool:

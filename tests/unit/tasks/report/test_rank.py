@@ -555,3 +555,21 @@ def test_failures_of_a_results_file_stay_with_their_load() -> None:
         failed(5, concurrency=4, model=None, **load),
     )
     assert {one.cell.concurrency: one.failed.total() for one in found.samples} == {1: 0, 4: 5}
+
+
+def test_tokens_a_second_need_the_tokens_of_all() -> None:
+    """Where an engine counts half of its answers, half of the tokens in all of the time would be shown as its
+    speed."""
+    counted = rows("a", 40)
+    half = [row | ({"completion_tokens": None} if k % 2 else {}) for k, row in enumerate(rows("b", 40))]
+    made = entries(counted, half, by="system_output_tps")
+    assert made["a"].value == pytest.approx(50)
+    assert made["b"].value is None
+    assert made["b"].reason == "the tokens of some answers are not counted: they have no sum"
+
+
+def test_a_rate_says_where_it_is_too_low() -> None:
+    """What a host read in parts took its time, and is not among its answers."""
+    found = gathered(rows("a", 40), rows("b", 20), rows("b", 20, windows=2))
+    (ranking,) = rankings(found.samples, find_metric("rps"))
+    assert any(note.startswith("too low") and note.endswith(": b · m") for note in ranking.notes)
