@@ -56,7 +56,7 @@ def failures(sides: Iterable[Named]) -> Iterator[str]:
     """Of each side, what no figure has in it."""
     for name, samples in sides:
         failed: Counter[str] = sum((one.failed for one in samples), Counter())
-        tries = failed.total() + sum(len(one.requests) for one in samples)
+        tries = sum(one.tries for one in samples)
         if failed:
             share = f"{failed.total():,} of {tries:,} tries failed"
             yield f"{name}: {share}, and are in no figure: {counted(failed)}"

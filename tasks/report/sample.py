@@ -138,11 +138,14 @@ class Sample:
     files: set[tuple[str, str]] = field(default_factory=set)  # models and their digests, where known
 
     @property
+    def tries(self) -> int:
+        """All of them, those included whose answers are no measurement."""
+        return self.failed.total() + len(self.requests) + sum(self.aside[reason] for reason in TRIED)
+
+    @property
     def error_rate(self) -> float | None:
-        """Failed tries over all tries, those included whose answers are no measurement."""
-        failed = sum(self.failed.values())
-        tries = failed + len(self.requests) + sum(self.aside[reason] for reason in TRIED)
-        return failed / tries if tries else None
+        """Failed tries over all tries."""
+        return self.failed.total() / self.tries if self.tries else None
 
 
 @dataclass(frozen=True, slots=True)
