@@ -128,7 +128,8 @@ def _samples(
     from tasks.errors import InputError
     from tasks.report.sample import gather
 
-    gathered = gather((pair for run in runs for pair in found[run]), "engine" if kind == "engine" else None)
+    once = {found[run].run: found[run] for run in runs}.values()  # `latest` and an id may be one run
+    gathered = gather((pair for one in once for pair in one), "engine" if kind == "engine" else None)
     kept = [one for one in gathered.samples if kind is None or getattr(one.cell, kind) == wanted]
     if not any(one.requests for one in kept):
         known = sorted({str(getattr(one.cell, kind or "host")) for one in gathered.samples if one.requests})

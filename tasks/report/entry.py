@@ -53,6 +53,20 @@ class Entries:
 
     odd: Counter[str] = field(default_factory=Counter)
     tries: int = 0
+    again: int = 0  # entries of an item that was there before
+    _items: set[tuple[str, str]] = field(default_factory=set)
+
+    def is_new(self, row: Row) -> bool:
+        """Whether its item has not been seen. One that stands twice, as where two files were put into one,
+        would count twice, and be thought twice as sure."""
+        item = row.get("item_id")
+        if item is None:
+            return True
+        key = str(row.get("run_id") or ""), str(item)
+        self.again += key in self._items
+        new = key not in self._items
+        self._items.add(key)
+        return new
 
     def take(self, entry: Any, where: str) -> Row:
         """What is read of an entry of results, or of a request. Raises InputError, which names `where` and
@@ -70,6 +84,8 @@ class Entries:
     def notes(self) -> list[str]:
         """What a reader of the figures must know of the file."""
         said = [f"{name}: {n} values are none, and count as unknown" for name, n in sorted(self.odd.items())]
+        if self.again:
+            said.append(f"{self.again} entries are of items that stand in it already, and count once")
         if self.tries:
             said.append(
                 f"{self.tries} failed tries of answered items are in no entry: a file of requests names none"
@@ -86,8 +102,8 @@ class Entries:
             raise _expected(f"{where}, status", f"one of {', '.join(STATUSES)}", status)
         kind = _text(entry.get("error_type"), f"{where}, error_type")
         attempts = entry.get("attempts")
-        if status == "ok" and isinstance(attempts, int) and _is_figure("attempts", attempts):
-            self.tries += max(0, attempts - 1)
+        if status == "ok" and _is_figure("attempts", attempts):
+            self.tries += max(0, int(attempts) - 1)
         return entry | {
             "success": None if status is None else status == "ok",
             "error": {"type": kind or status, "message": ""} if status not in (None, "ok") else None,
@@ -113,6 +129,8 @@ class Entries:
         if name in _SWITCHES:
             return _switch(value, where)
         fits = _is_figure(name, value) if name in _FIGURES else name == "params" or _is_moment(value)
+        if fits and TYPES.get(name) is int and value == int(value):
+            value = int(value)  # pandas makes 4.0 of a 4 where the column has an empty cell
         if name == "params":
             fits = isinstance(value, dict)
             value = {one: value[one] for one in PARAMS if _is_plain(value.get(one))} if fits else None

@@ -2,6 +2,7 @@
 and a folder that has some of them. What is wrong with one is said with its name, the place and the key."""
 
 import csv
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from tasks.report import parquet
 from tasks.report.columns import TYPES
 from tasks.report.entry import NEEDED, PARAMS, TEXTS, Entries, Row, checked_head
 from tasks.report.rows import Source
+from tasks.report.table import untamed
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 # What a folder is read by: the first that is there.
@@ -45,7 +47,8 @@ def read_file(path: Path) -> Source:
     try:
         entries = Entries()
         head: Head = {}
-        rows = [entries.take(entry, f"{path}, {where}") for where, entry in _reader(path)(path, head)]
+        taken = (entries.take(entry, f"{path}, {where}") for where, entry in _reader(path)(path, head))
+        rows = [row for row in taken if entries.is_new(row)]
     except OSError as error:
         raise InputError(f"{path}: cannot be read as results: {error.strerror or error}") from None
     except (ValueError, csv.Error, RecursionError) as error:
@@ -55,8 +58,14 @@ def read_file(path: Path) -> Source:
     runs = {row["run_id"] for row in rows if row.get("run_id")} or {
         str(row.get("item_id") or "").rsplit("-", 2)[0] for row in rows
     }
-    run = head.get("run_id") or (runs.pop() if len(runs) == 1 else "") or path.name
+    run = head.get("run_id") or (runs.pop() if len(runs) == 1 else "") or _name(path)
     return Source(run, head, rows, path=path, notes=tuple(f"{path}: {note}" for note in entries.notes()))
+
+
+def _name(path: Path) -> str:
+    """Of a file that names no run, or several: its own, and what tells it from another file of that name."""
+    with path.open("rb") as file:
+        return f"{path.stem}-{hashlib.file_digest(file, 'sha256').hexdigest()[:8]}{path.suffix}"
 
 
 def _in_folder(folder: Path) -> Path:
@@ -156,9 +165,9 @@ def _value(name: str, cell: str) -> Any:
         return None
     kind = bool if name == "success" else int if name == "repeat" else TYPES.get(name, str)
     if kind is bool:
-        return {"true": True, "false": False}.get(cell, cell)
+        return {"true": True, "false": False}.get(cell.lower(), cell)  # pandas writes True, Excel TRUE
     if kind is str:
-        return cell
+        return untamed(cell)
     try:
         return int(cell) if cell.isdecimal() else float(cell)
     except ValueError:

@@ -23,7 +23,7 @@ class Source:
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
         if self.rows is not None:
-            return ((self.run, row) for row in self.rows)
+            return ((str(row.get("run_id") or self.run), row) for row in self.rows)
         return of_report(self.report) if self.report else iter(())
 
     @property

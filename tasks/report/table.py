@@ -116,6 +116,12 @@ def to_cell(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
+def untamed(text: str) -> str:
+    """What `tame` made of a text that starts like a formula, as a model named `@cf/meta/llama` does."""
+    rest = text.removeprefix("'")
+    return rest if rest.lstrip(" ").startswith(FORMULA_STARTS) else text
+
+
 def tame(text: str) -> str:
     """A text that stays in its cell: line ends of one kind, for a lone CR ends a row in some readers;
     no control characters, no formula, and nothing that UTF-8 cannot write."""
