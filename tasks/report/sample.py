@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from tasks.bench.cell import CLOSED, CONSTANT, POISSON, length_words
@@ -416,8 +416,10 @@ def at_s(row: Row, name: str) -> float:
 
 
 def instant_s(text: Any) -> float:
-    """Seconds since 1970 of an ISO moment, NaN where it is none."""
+    """Seconds since 1970 of an ISO moment, NaN where it is none. One without an offset is UTC, as all are: by
+    the reader's own time an hour would be lost or doubled where summer time ends."""
     try:
-        return datetime.fromisoformat(text).timestamp()
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError):
         return math.nan

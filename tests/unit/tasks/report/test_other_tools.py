@@ -1,4 +1,4 @@
-"""Files that went through another program, or were put together by hand: the same figures, or a word of it."""
+"""Files that went through another program, or were put together by hand: the same figures, or a note."""
 
 import csv
 import json
