@@ -61,7 +61,12 @@ def _folder(ctx: click.Context, option: click.Parameter, folder: Path | None) ->
     help="How they come at a --rate.",
 )
 @click.option("--sweep", is_flag=True, help="Double the concurrency while throughput gains 5 %.")
-@click.option("--requests", type=click.IntRange(1), metavar="N", help="Measured in each cell.  [default: 30]")
+@click.option(
+    "--requests",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Measured in each cell.  [default: 30, or 4 for each at a time]",
+)
 @click.option("--warmup", type=click.IntRange(0), metavar="N", help="Before them, apart.  [default: 3]")
 @click.option("--suite", metavar="NAME|FILE", help="Models and prompts from configs/suites, or a TOML file.")
 @click.option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT", help="A prompt of your own.")

@@ -9,7 +9,19 @@ from tasks.report.table import to_cell
 CHAIN = ("file", "prompt_name", "repeat", "success", "failed_stage", "error_type", "error_message")
 TIMES = ("total_s", "queue_s", "inference_s", "network_s", "reused", "cut")
 METRICS = ("queue_wait_s", "connect_ms", "ttft_ms", "prompt_tokens", "completion_tokens", "output_tps")
-HOP = ("item_id", "model", "host", "response", "reused_from", "hop_s", "inference_s", "network_s", *METRICS)
+MARKS = ("simulated", "time_scale")
+HOP = (
+    "item_id",
+    "model",
+    "host",
+    "response",
+    "reused_from",
+    "hop_s",
+    "inference_s",
+    "network_s",
+    *METRICS,
+    *MARKS,
+)
 
 
 def columns(names: Sequence[str]) -> tuple[str, ...]:
@@ -64,6 +76,8 @@ def _hop(hop: Hop) -> tuple[Any, ...]:
         _rounded(hop.metric("e2e_latency_s")),
         _rounded(hop.network_s),
         *(_rounded(hop.metric(name)) for name in METRICS),
+        result.simulated if result else None,
+        hop.metric("time_scale"),
     )
 
 

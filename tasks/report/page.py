@@ -122,7 +122,7 @@ def _warning(told: Told) -> Markup | None:
         return None
     simulated, answered = told.account.simulated, told.account.answered
     said = (
-        "Every answer here is a simulation: the times are what a simulator was told."
+        "Every answer here is a simulation; no model was run."
         if told.simulated == "all"
         else f"{simulated:,} of {answered:,} answers are simulated. They have no rank beside real ones."
     )

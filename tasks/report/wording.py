@@ -40,13 +40,13 @@ def simulated(time_scale: float | None) -> str:
 
 
 def simulations(kinds: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """`mac-1, pi-1: simulated 20x as fast; no model was run`, of (name, Cell.kind) pairs."""
+    """`mac-1, pi-1: simulated 20x as fast; no machine took these times`, of (name, Cell.kind) pairs."""
     names: dict[str, dict[str, None]] = {}
     for name, kind in kinds:
         if kind:
             names.setdefault(kind, {})[name] = None
     for kind, own in names.items():
-        yield f"{some([*own])}: {kind}; no model was run"
+        yield f"{some([*own])}: {kind}; no machine took these times"
 
 
 def span(seconds: float) -> str:

@@ -79,6 +79,7 @@ def test_one_model_summarizes_what_another_wrote(room: Room) -> None:
         chain["hops"][1]["response"] for chain in found["chains"]
     ]
     assert {row["generate_host"] for row in table} == {"peer1"}
+    assert {(row["generate_simulated"], row["summarize_time_scale"]) for row in table} == {("true", "1.0")}
     with (room.folder / "items.csv").open(newline="") as file:
         assert sorted(row["stage"] for row in csv.DictReader(file)) == ["generate"] * 4 + ["summarize"] * 4
 

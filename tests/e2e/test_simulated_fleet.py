@@ -147,21 +147,21 @@ def test_every_output_says_at_which_pace_it_was_simulated(room: Room) -> None:
     done = room.llmq("bench", "--profile", "two.toml", "--requests", "12", "--host", "box-1", "-o", "out")
     assert done.returncode == 0, done.stderr
     assert called in done.stdout
-    assert "note: box-1: simulated 2x as fast; no model was run" in done.stdout
+    assert "note: box-1: simulated 2x as fast; no machine took these times" in done.stdout
     for name in ("requests.csv", "cells.csv", "summary.csv"):
         with (room.folder / "out" / name).open() as file:
             rows = list(csv.DictReader(file))
         assert {(row["simulated"], row["time_scale"]) for row in rows} == {("true", "0.5")}, name
     ranking = json.loads((room.folder / "out" / "ranking.json").read_text())
-    assert "box-1: simulated 2x as fast; no model was run" in ranking["notes"]
+    assert "box-1: simulated 2x as fast; no machine took these times" in ranking["notes"]
     page = (room.folder / "out" / "report.html").read_text()
-    assert "box-1: simulated 2x as fast; no model was run." in page
+    assert "box-1: simulated 2x as fast; no machine took these times." in page
     made = json.loads((room.folder / "out" / "run.json").read_text())
     assert made["hosts"][0]["time_scale"] == 0.5
     for command in (("rank",), ("rank", "out/"), ("rank", "--history"), ("history",)):
         assert "simulated 2x as fast" in room.llmq(*command).stdout, command
     ran = room.llmq("run", "-p", "Why?", "--profile", "two.toml", "--name", "one", "-o", "one.json")
-    assert "simulated 2x as fast; no model was run" in ran.stdout
+    assert "simulated 2x as fast; no machine took these times" in ran.stdout
     (result,) = json.loads((room.folder / "one.json").read_text())["results"]
     assert result["metrics"]["time_scale"] == 0.5
 

@@ -44,10 +44,10 @@ def test_who_is_simulated_is_said_with_the_pace() -> None:
     both = [gather(("run", row | fast) for row in _rows(host, "m", 0, "c1", 100)).samples for host in "ab"]
     found, notes = matches(("a", both[0]), ("b", both[1]), ("model",))
     assert verdicts(found) == {"1 at a time": 1}
-    assert notes == ["a, b: simulated 20x as fast; no model was run"]
+    assert notes == ["a, b: simulated 20x as fast; no machine took these times"]
     found, notes = matches(("a", [*both[0], *samples("c", c1=100)]), ("b", samples("b", c1=100)))
     assert verdicts(found) == {"1 at a time": "answers of a are partly simulated"}
-    assert "a: simulated 20x as fast; no model was run" in notes
+    assert "a: simulated 20x as fast; no machine took these times" in notes
 
 
 def test_what_failed_and_what_stands_on_both_sides_is_said() -> None:
