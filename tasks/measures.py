@@ -45,6 +45,7 @@ def measures(completions: Sequence[Completion], queue_wait_s: float, window: int
         "cpu_client_pct": last.cpu_client_pct,
         "cpu_wait_ms": last.cpu_wait_ms,
         "time_scale": completions[-1].time_scale,
+        "wakeup_latency_ms": last.wakeup_latency_ms,
     }
     figures |= _of_one(completions[0]) if len(completions) == 1 else _ends(completions[-1])
     return rounded(figures)

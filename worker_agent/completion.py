@@ -41,6 +41,8 @@ class Timing:
     worker_agent/engines/answer.py says what is left to the way. cpu_client_pct: CPU of this whole process
     from sent to end mark, over that time; 100 is one core. cpu_wait_ms: how long the thread of this request
     waited for a core each time it was woken, on average; None where the system does not tell.
+    wakeup_latency_ms: how late this process woke meanwhile, on average (worker_agent/wakeups.py); None where
+    the request was too short to tell.
     """
 
     started_at: str  # UTC, ISO 8601: the moment of `sent`
@@ -57,6 +59,7 @@ class Timing:
     network_s: float | None = None
     cpu_client_pct: float | None = None
     cpu_wait_ms: float | None = None
+    wakeup_latency_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tasks.bench.lengths import PER_WORD
 from tasks.bench.progress import noted
 from tasks.report.collect import Report
 from tasks.report.drift import drift_words
-from tasks.report.figures import SATURATED_PCT, WAITED_MS
+from tasks.report.figures import LATE_MS, SATURATED_PCT, late_ms
 from tasks.report.metric import METRICS
 from tasks.report.rank import clock_note, counted
 from tasks.report.rate import rate_of
@@ -233,9 +233,9 @@ def _notes(
     busy = [row["cpu_client_pct"] for row in measured if row.get("cpu_client_pct") is not None]
     if busy and median(busy) >= SATURATED_PCT:
         yield f"the worker itself was busy ({median(busy):.0f} % of a core): times may be ours"
-    waits = [row["cpu_wait_ms"] for row in measured if row.get("cpu_wait_ms") is not None]
-    if waits and median(waits) >= WAITED_MS:
-        yield f"the worker waited for a core, {median(waits):.1f} ms at a time: others use it, times are late"
+    late = [woke_ms for woke_ms in map(late_ms, measured) if woke_ms is not None]
+    if late and median(late) >= LATE_MS:
+        yield f"the worker woke {median(late):.1f} ms late: it waits for a core or for itself; times are late"
 
 
 def _from_cache(measured: Sequence[dict[str, Any]]) -> str:

@@ -35,7 +35,7 @@ TYPES = _typed("""
     power_w_mean:f energy_j:f energy_source throttled:b temp_c_max:f cpu_client_pct:f
     cpu_wait_ms:f client_saturated:b status error_type http_status:i attempts:i finish_reason simulated:b
     cut:b windows:i reused_from item_id parent paper_id clock_offset_s:f energy_every_s:f
-    time_scale:f
+    time_scale:f wakeup_latency_ms:f
 """)
 REQUEST = tuple(TYPES)
 

@@ -1,5 +1,6 @@
 """How a row's columns are found: kept by the worker that asked, or computed here. Pure."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from tasks.report.columns import COMPUTED, METRICS, OF_RESULT, REQUEST, SCHEMA_V
 from tasks.result import Result
 
 SATURATED_PCT = 80.0  # of a core, which is what a Python process has; beyond it requests wait for each other
-WAITED_MS = 1.0  # for a core, on average: then one stamp in twenty is 4 ms late
+LATE_MS = 1.0  # a wake-up, on average: then one stamp in twenty is 5 ms late
 _DIGITS = {name: digits(name) for name in METRICS}
 _UNKNOWN: dict[str, Any] = dict.fromkeys(METRICS) | {
     "schema_version": SCHEMA_VERSION, "phase": "measure", "mem_source": "none", "energy_source": "none",
@@ -109,6 +110,12 @@ def _add_rates(found: dict[str, Any], kept: dict[str, Any]) -> None:
         found["output_tps"] = round(1000 / itl_ms, 3)
     if tokens and e2e_s:
         found["e2e_output_tps"] = round(tokens / e2e_s, 3)
-    cpu_pct, wait_ms = kept.get("cpu_client_pct"), kept.get("cpu_wait_ms")
-    if cpu_pct is not None or wait_ms is not None:
-        found["client_saturated"] = (cpu_pct or 0.0) >= SATURATED_PCT or (wait_ms or 0.0) >= WAITED_MS
+    cpu_pct, woke_ms = kept.get("cpu_client_pct"), late_ms(kept)
+    if cpu_pct is not None or woke_ms is not None:
+        found["client_saturated"] = (cpu_pct or 0.0) >= SATURATED_PCT or (woke_ms or 0.0) >= LATE_MS
+
+
+def late_ms(kept: Mapping[str, Any]) -> float | None:
+    """By how much the worker woke late on average: for a core or for Python's lock, else for a core alone."""
+    woke_ms: float | None = kept.get("wakeup_latency_ms")
+    return kept.get("cpu_wait_ms") if woke_ms is None else woke_ms

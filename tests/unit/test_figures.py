@@ -32,6 +32,7 @@ TIMING = Timing(
     0.004,
     12.34,
     0.05,
+    0.15,
 )
 REPORT = EngineReport(0.0, 0.07, 0.9, 0.98, None, 51.1)
 COMPLETION = Completion("yes", "", "m", "stop", TIMING, Counts(100, 46, None, 80, "server"), REPORT)
@@ -123,21 +124,25 @@ def test_several_windows_sum_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu_pct", "wait_ms", "saturated"),
+    ("cpu_pct", "wait_ms", "woke_ms", "saturated"),
     [
-        (79.9, None, False),
-        (80.0, None, True),
-        (None, None, None),
-        (5.0, 0.1, False),
-        (5.0, 1.0, True),
-        (90.0, 0.1, True),
+        (79.9, None, None, False),
+        (80.0, None, None, True),
+        (None, None, None, None),
+        (5.0, 0.1, 0.2, False),
+        (5.0, None, 1.0, True),
+        (5.0, 3.0, 0.9, False),
+        (5.0, 1.0, None, True),
+        (90.0, 0.1, 0.2, True),
     ],
 )
 def test_a_client_whose_times_may_be_its_own_says_so(
-    cpu_pct: float | None, wait_ms: float | None, saturated: bool | None
+    cpu_pct: float | None, wait_ms: float | None, woke_ms: float | None, saturated: bool | None
 ) -> None:
-    """From 80 % of a core on, or where it waits for one for a millisecond each time."""
-    one = replace(COMPLETION, timing=replace(TIMING, cpu_client_pct=cpu_pct, cpu_wait_ms=wait_ms))
+    """From 80 % of a core on, or where it wakes a millisecond late; where nobody saw it sleep, where it waits
+    that long for a core."""
+    timing = replace(TIMING, cpu_client_pct=cpu_pct, cpu_wait_ms=wait_ms, wakeup_latency_ms=woke_ms)
+    one = replace(COMPLETION, timing=timing)
     assert shown(one)["client_saturated"] is saturated
 
 

@@ -11,6 +11,7 @@ from worker_agent.corewait import mean_wait_ms
 from worker_agent.engines.dial import clock
 from worker_agent.engines.transport import Sent
 from worker_agent.errors import AnswerCut, EmptyAnswer, StreamDropped
+from worker_agent.wakeups import mean_late_ms
 
 # The engine gave up on a request that it had begun to answer.
 ABORTED = ("abort", "cancelled", "error", "unload")
@@ -150,6 +151,7 @@ def _timing(stream: _Stream, sent: Sent, begins: int) -> Timing:
         network_s=network_s(stream.report, sent.headers_ms, first - sent.at, ended - sent.at),
         cpu_client_pct=_cpu_pct(sent),
         cpu_wait_ms=mean_wait_ms(sent.turns),
+        wakeup_latency_ms=mean_late_ms(sent.wakeups),
     )
 
 

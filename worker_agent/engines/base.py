@@ -13,6 +13,7 @@ from worker_agent.engines.page import Page, simulated, time_scale
 from worker_agent.engines.refusal import first_words, refusal, stream_refusal
 from worker_agent.engines.transport import Ask, Call, Reply, send
 from worker_agent.errors import BadReply, EngineError, ModelNotFound
+from worker_agent.wakeups import SLEEPER
 
 PROBE_S = 5.0
 LOAD_S = 600.0
@@ -65,7 +66,7 @@ class Engine(ABC):
         tag = {"x-request-id": request.request_id} if request.request_id else {}
         body = json.dumps(self._chat(request)).encode()
         ask = Ask("POST", self.url + self.chat_path, self._headers() | tag, body)
-        with send(ask, call) as reply:
+        with SLEEPER.watching(), send(ask, call) as reply:
             try:
                 return self._gather(request, reply)
             except EngineError as error:

@@ -27,6 +27,7 @@ from worker_agent.errors import (
     EngineUnavailable,
     StreamDropped,
 )
+from worker_agent.wakeups import SLEEPER, Wakeups
 
 __all__ = ["Ask", "Call", "Reply", "Sent", "send"]
 
@@ -103,7 +104,8 @@ class _Sender(http.client.HTTPConnection):
 @dataclass(frozen=True, slots=True)
 class Sent:
     """When a request was handed over. Instants are of `clock`, `started_at` is UTC, ISO 8601; `cpu_s` is
-    what this process had used of CPU by then, `turns` what this thread had of cores."""
+    what this process had used of CPU by then, `turns` what this thread had of cores, `wakeups` how late the
+    process had woken."""
 
     at: float
     started_at: str
@@ -111,6 +113,7 @@ class Sent:
     headers_ms: float | None = None
     cpu_s: float = 0.0
     turns: Turns | None = None
+    wakeups: Wakeups | None = None
 
 
 class Reply:
@@ -213,7 +216,8 @@ def _send(ask: Ask, call: Call) -> Reply:
         at = _write(sock, parts, ask, call.limits.first_token_s)
         wall = datetime.now(UTC) - timedelta(seconds=clock() - at)
         started_at = wall.isoformat(timespec="microseconds")
-        sent = Sent(at, started_at, (connected - begun) * 1000, cpu_s=time.process_time(), turns=turns())
+        connect_ms = (connected - begun) * 1000
+        sent = Sent(at, started_at, connect_ms, None, time.process_time(), turns(), SLEEPER.wakeups)
         call.sent(at, started_at, sent.connect_ms)
         return Reply(ask.url, sock, call, sent, ask.awaited)
     except BaseException:
