@@ -41,9 +41,9 @@ def test_others_that_burn_the_cores_are_seen(room: Room) -> None:
     args = ("--requests", "10", "--warmup", "0")
     told = told_by(room, *args, "-o", "burning")
     rows = requests_of(room, "burning")
-    late_ms = [float(row["wakeup_latency_ms"]) for row in rows]
-    assert median(late_ms) > 1, late_ms
-    assert sum(row["client_saturated"] == "true" for row in rows) >= 8, late_ms
+    waits_ms = [float(row["cpu_wait_ms"]) for row in rows]
+    assert median(waits_ms) > 1, waits_ms
+    assert sum(row["client_saturated"] == "true" for row in rows) >= 8, waits_ms
     assert median(float(row["cpu_client_pct"]) for row in rows) < 40, "it is not our own CPU"
     assert any(WAITS in note for note in cell_of(told, host="box")["notes"])
     flag.unlink()
