@@ -204,6 +204,8 @@ def _measure(
                     progress.note(line)
                 wanted.down = dict(fleet.down)
                 wanted.saw(fleet.records)
+                for note in () if bench.models else wanted.missed(fleet.records):
+                    progress.note(note)
                 run_id = _start(on, to_bench(bench, fleet.records, *questions), progress, wanted, fresh=fresh)
                 progress.says = HowFar(on)
                 follow_to_end(on, run_id, (), progress)

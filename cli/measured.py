@@ -4,7 +4,8 @@ import csv
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,8 @@ BEFORE = {"waits": "waits for other work there to end", "loads": "makes its mode
 
 @dataclass
 class Wanted:
-    """How the outcome is to be told, and what was seen on the way: slots by host, and hosts that are down."""
+    """How the outcome is to be told, and what was seen on the way: slots by host, hosts that are down, and
+    models that a host has and did not offer, because it had loaded others."""
 
     folder: Path | None
     limits: dict[str, float]
@@ -58,10 +60,16 @@ class Wanted:
     exo_lab: bool = False
     slots: dict[str, int] = field(default_factory=dict)
     down: dict[str, str] = field(default_factory=dict)
+    unloaded: dict[str, tuple[str, ...]] = field(default_factory=dict)
     submission: "Submission | None" = None
 
     def saw(self, records: "Iterable[HostRecord]") -> None:
         self.slots |= {record.id: record.slots for record in records}
+
+    def missed(self, records: "Iterable[HostRecord]") -> Iterator[str]:
+        """Where every model was meant: those that are not measured, and what to do."""
+        self.unloaded |= {record.id: record.unloaded for record in records if record.unloaded}
+        return _unloaded(self)
 
     def close(self) -> None:
         if self.submission:
@@ -320,7 +328,18 @@ def _line(cell: "CellRow", known: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _down(wanted: Wanted) -> list[str]:
-    return [f"{host} is not measured: {why}" for host, why in wanted.down.items()]
+    """What is not measured at all."""
+    return [*(f"{host} is not measured: {why}" for host, why in wanted.down.items()), *_unloaded(wanted)]
+
+
+def _unloaded(wanted: Wanted) -> Iterator[str]:
+    from tasks.report.wording import some
+
+    for host, models in wanted.unloaded.items():
+        yield (
+            f"{host} has {some([*models])}, not loaded and so not measured: name them in the fleet file, "
+            "models = [...]"
+        )
 
 
 def _knee_lines(found: list[tuple[str, int | None]]) -> list[str]:

@@ -17,6 +17,7 @@ from tasks.connection import Client
 from tasks.errors import InputError
 from tasks.hosts import HostRecord, live_hosts
 from tasks.intake.stages import Stage
+from tasks.report.wording import some
 from tasks.settings import Settings
 from worker_agent.config import Host, read_fleet
 from worker_agent.detect import detect_local
@@ -112,7 +113,16 @@ class Fleet:
         unknown = dict.fromkeys(model for model in models if model not in served)
         if unknown:
             there = ", ".join(sorted(served)) or "no model"
-            raise InputError(f"no host serves {', '.join(unknown)}; there is {there}{self._pinned(unknown)}")
+            more = self._unloaded(unknown) or self._pinned(unknown)
+            raise InputError(f"no host serves {', '.join(unknown)}; there is {there}{more}")
+
+    def _unloaded(self, models: Iterable[str]) -> str:
+        """What to do where an engine has one of them and has loaded others."""
+        for model in models:
+            if hosts := [record.id for record in self.records if model in record.unloaded]:
+                who = f"{some(hosts)} {'have' if len(hosts) > 1 else 'has'}"
+                return f" ({who} {model}, which is not loaded: name it in the fleet file, models = [...])"
+        return ""
 
     def _pinned(self, models: Iterable[str]) -> str:
         """What to do where MODEL@HOST was meant."""

@@ -79,6 +79,7 @@ class HostRecord:
     beside_engine: bool = False
     engine_machine: str = ""
     time_scale: float | None = None  # of a simulated engine
+    unloaded: tuple[str, ...] = ()  # what its engine has beside `models`, where the fleet file names none
 
     @property
     def able(self) -> bool:
@@ -99,6 +100,7 @@ class HostRecord:
         fields = json.loads(text)
         fields["models"] = tuple(ServedModel.from_fields(model) for model in fields["models"])
         fields["queues"] = tuple(fields["queues"])
+        fields["unloaded"] = tuple(fields.get("unloaded", ()))
         fields["speeds"] = tuple(
             ModelSpeed(one["model"], Speed(**one["speed"])) for one in fields.get("speeds", ())
         )

@@ -224,6 +224,7 @@ class LiveHost:
             models=self.models,
             simulated=self._state.simulated,
             time_scale=self._state.time_scale,
+            unloaded=self._unloaded(),
             busy=self.busy,
             trouble="" if self.breaker.state != "open" else self.breaker.reason,
             drained=self.drained,
@@ -246,6 +247,12 @@ class LiveHost:
             return self.host.models
         loaded = [m for m in self._state.models if m.loaded] or self._state.models
         return tuple(ModelName(model.name, model.name) for model in loaded)
+
+    def _unloaded(self) -> tuple[str, ...]:
+        """What it could serve, were it named: once something is loaded, the rest is not offered."""
+        offered = {name.local for name in self._names()}
+        others = (model.name for model in self._state.models if model.name not in offered)
+        return () if self.host.models else tuple(others)
 
     def _served(self, name: ModelName, found: dict[str, ModelState]) -> ServedModel:
         state = self._ready.get(name.local) or found.get(name.local)

@@ -28,6 +28,7 @@ from tasks.work import Bundle
 FEW = 10  # below, no rank
 OFF = 0.05  # of the length that prompts were to have: beyond, it is said
 LATE_S = 0.05  # of half the requests: arrivals no longer come as scheduled
+CUT = " cut at --max-tokens"
 FIGURES = ("ttft_ms", "itl_ms", "output_tps")
 
 
@@ -101,13 +102,22 @@ def beside_cells(report: Report, slots: Mapping[str, int]) -> Iterator[str]:
 
 def told_once(cells: Sequence[CellRow], named: int = 3) -> Iterator[str]:
     """The notes of all cells; what is said of several cells is said once, and names so many of them. A note
-    that counts says that it does so of each."""
+    that counts says that it does so of each. Answers that were cut, which are measurements, come last and in
+    one line: what is wrong with a cell is not to be looked for between them."""
     of: dict[str, list[str]] = {}
+    cut: dict[str, int] = {}
     for cell in cells:
+        place = f"{cell.host} · {cell.model} · {cell.load}"
         for note in cell.notes:
-            of.setdefault(note, []).append(f"{cell.host} · {cell.model} · {cell.load}")
+            if note.endswith(CUT):
+                cut[place] = int(note.removesuffix(CUT))
+            else:
+                of.setdefault(note, []).append(place)
     for note, places in of.items():
         yield f"{_who(places, len(cells), named, counts=note[0].isdigit())}: {note}"
+    if cut:
+        counts = dict.fromkeys(str(count) for count in (min(cut.values()), max(cut.values())))
+        yield f"{_who([*cut], len(cells), named, counts=True)}: {' to '.join(counts)}{CUT}"
 
 
 def _who(places: list[str], cells: int, named: int, *, counts: bool) -> str:
@@ -217,7 +227,7 @@ def _notes(
     if untold < len(measured) and untold:
         yield f"{untold} requests whose energy is not known: too short for their meter, or it broke"
     if cut := sum(bool(row.get("cut")) for row in measured):
-        yield f"{cut} cut at --max-tokens"
+        yield f"{cut}{CUT}"
     have = slots.get(bundle.host or "", 0)
     if load.concurrency and have and load.concurrency > have:
         yield f"llmq counts {several(have, 'slot')} there: what is more may have waited in the engine"

@@ -56,6 +56,24 @@ def test_a_host_that_stays_down_is_measured_by_the_same_command_later(room: Room
     assert "late is not measured" not in (room.folder / "out" / "report.html").read_text()
 
 
+def test_a_model_that_is_not_loaded_is_named(room: Room) -> None:
+    """An engine with nothing loaded is measured with all it has; with one in memory by that one, and the rest
+    is named before anything is measured, beside the table, and where somebody asks for it."""
+    models = {"models": ["small", "large"], "resident": 1, "load_s": 0.1}
+    room.fleet({"pi": room.simulator("pi", "ollama", service_s=0.1, **models)})
+    args = ("--requests", "4", "--warmup", "0")
+    told = told_by(room, *args)
+    assert [(cell["model"], cell["ok"]) for cell in told["cells"]] == [("small", 4), ("large", 4)]
+    done = room.llmq("bench", "--fleet", "fleet.toml", *args)
+    note = "pi has small, not loaded and so not measured: name them in the fleet file, models = [...]"
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.index(note) < done.stderr.index("started run")
+    assert f"  - {note}" in done.stdout
+    refused = room.llmq("bench", "--fleet", "fleet.toml", *args, "--model", "small")
+    assert refused.returncode == 2
+    assert "no host serves small; there is large (pi has small, which is not loaded: " in refused.stderr
+
+
 def test_who_came_up_since_a_benchmark_was_interrupted_is_measured_too(room: Room) -> None:
     """The same command asks the cell that was interrupted, and those of the host that was down."""
     port = free_port()

@@ -17,11 +17,21 @@ def test_a_count_is_of_each() -> None:
     cut, shared = "7 cut at --max-tokens", "shared: of both"
     cells = [cell("a", cut, shared), cell("b", cut, shared), cell("c")]
     assert list(told_once(cells)) == [
-        f"a · m · 1 at a time, b · m · 1 at a time, each: {cut}",
         f"a · m · 1 at a time, b · m · 1 at a time: {shared}",
+        f"a · m · 1 at a time, b · m · 1 at a time, each: {cut}",
     ]
-    assert list(told_once(cells[:2])) == [f"each cell: {cut}", f"all cells: {shared}"]
-    assert list(told_once(cells[:1])) == [f"a · m · 1 at a time: {cut}", f"a · m · 1 at a time: {shared}"]
+    assert list(told_once(cells[:2])) == [f"all cells: {shared}", f"each cell: {cut}"]
+    assert list(told_once(cells[:1])) == [f"a · m · 1 at a time: {shared}", f"a · m · 1 at a time: {cut}"]
+
+
+def test_cuts_hide_no_other_note() -> None:
+    """Of ten cells with ten counts they are one line, the last."""
+    cells = [cell(f"host-{number}", f"{number} cut at --max-tokens") for number in range(1, 10)]
+    assert list(told_once([*cells, cell("odd", "shared: of both")])) == [
+        "odd · m · 1 at a time: shared: of both",
+        "host-1 · m · 1 at a time, host-2 · m · 1 at a time, host-3 · m · 1 at a time and 6 more, each: "
+        "1 to 9 cut at --max-tokens",
+    ]
 
 
 def test_many_cells_are_three_on_the_screen_and_all_on_the_page() -> None:
