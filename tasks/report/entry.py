@@ -103,7 +103,7 @@ class Entries:
         kind = _text(entry.get("error_type"), f"{where}, error_type")
         attempts = entry.get("attempts")
         if status == "ok" and _is_figure("attempts", attempts):
-            self.tries += max(0, int(attempts) - 1)
+            self.tries += max(0, int(attempts or 0) - 1)
         return entry | {
             "success": None if status is None else status == "ok",
             "error": {"type": kind or status, "message": ""} if status not in (None, "ok") else None,
