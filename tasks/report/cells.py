@@ -224,7 +224,7 @@ def _notes(
     if uncounted := sum(math.isnan(one.tokens) or not one.counted for one in requests):
         yield f"{uncounted} answers whose tokens the engine does not count: no speed is made of them"
     untold = sum(row.get("energy_j") is None for row in measured)
-    if untold < len(measured) and untold:
+    if untold and any(row.get("energy_j") is not None for row in rows):
         yield f"{untold} requests whose energy is not known: too short for their meter, or it broke"
     if cut := sum(bool(row.get("cut")) for row in measured):
         yield f"{cut}{CUT}"

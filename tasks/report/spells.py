@@ -12,8 +12,8 @@ from tasks.report.sample import Request
 
 
 def spells(requests: Sequence[Request], metric: Metric) -> list[Hashable] | None:
-    """The spell of each: a stretch of its cell's time, as long as the median request, or as the time between
-    readings where that is longer. None where the metric is no energy, or none of them is a cell's."""
+    """The spell of each: a stretch of its cell's time, as long as the median request, or as the median time
+    between readings where that is longer. None where the metric is no energy, or none of them is a cell's."""
     if metric.apart != "energy_source" or all(math.isnan(one.energy_every_s) for one in requests):
         return None
     cells: dict[tuple[str, str], list[Request]] = {}
@@ -27,7 +27,7 @@ def _spell_s(requests: Sequence[Request]) -> float:
     """Not a number where it cannot be said: all are one spell then."""
     apart_s = [one.energy_every_s for one in requests if not math.isnan(one.energy_every_s)]
     took_s = [one.finished_s - one.started_s for one in requests if one.finished_s >= one.started_s]
-    return max(*apart_s, median(took_s)) if apart_s and took_s else math.nan
+    return max(median(apart_s), median(took_s)) if apart_s and took_s else math.nan
 
 
 def _number(request: Request, spell_s: float) -> int:
