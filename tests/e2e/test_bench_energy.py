@@ -143,7 +143,7 @@ def test_every_request_has_its_part_and_energy_is_ranked(room: Room) -> None:
 
 def test_requests_too_short_to_tell_have_no_energy(room: Room) -> None:
     """A request of 40 ms a second on an idle machine: what is read of a second is the idle machine's, so
-    there is no figure, no zero, and a note. The warm-up, without pauses, has its energy, and all have memory."""
+    there is no figure, no zero, and a note. The warm-up, without pauses, has its energy; memory is known."""
     metered(room, idle=0.02)
     args = ("--rate", "1", "--requests", "6", "--max-tokens", "3", "--warmup", "160", "--json", "-o", "out")
     done = room.llmq("bench", "--fleet", "fleet.toml", *args)
