@@ -1,11 +1,15 @@
 """A real redis-server for the tests, and a home of their own: no test sees or touches the user's llmq."""
 
+import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from tasks.embedded import find_server
 
 PASSWORD = "only-for-tests"
 START_S = 20.0
+WORKERS = 16  # of pytest-xdist, beside each other
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -92,10 +97,35 @@ class RedisServer:
 
 
 def free_port() -> int:
-    """A loopback port nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody has, and that nobody gets before it is used: systems hand out others (from
+    32768), as do the tests beside this one."""
+    for port in islice(_ports, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    pytest.fail("a hundred ports are all taken")
+
+
+def _own_ports() -> Iterator[int]:
+    """Those of this process, of the workers of pytest-xdist."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(20_000 + worker % WORKERS, 32_000, WORKERS)
+    return islice(cycle(own), random.randrange(len(own)), None)
+
+
+_ports = _own_ports()
+
+
+@pytest.fixture
+def engine_ports() -> Iterator[None]:
+    """The ports where an engine of this machine is looked for, for one test at a time: others that run beside
+    it take one, or must find nobody there."""
+    with (Path(tempfile.gettempdir()) / f"llmq-engine-ports-{os.getuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(autouse=True)

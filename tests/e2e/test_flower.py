@@ -1,18 +1,12 @@
 """Flower, unchanged, shows the fleet."""
 
 import json
-import socket
 import urllib.error
 import urllib.request
 from typing import Any
 
+from tests.conftest import free_port
 from tests.e2e.room import CELERY, Room, wait_until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_flower_shows_workers_and_tasks_under_their_names(room: Room) -> None:

@@ -76,7 +76,9 @@ def stop(worker: "subprocess.Popen[bytes]") -> None:
     assert worker.wait(20) == 0
 
 
-def test_a_peer_without_configuration_works_for_a_master_elsewhere(room: Room, master_url: str) -> None:
+def test_a_peer_without_configuration_works_for_a_master_elsewhere(
+    room: Room, master_url: str, engine_ports: None
+) -> None:
     """`llmq worker` with nothing but LLMQ_REDIS_URL finds the engine of its own machine, takes the machine's
     name, and answers what the master submits."""
     port = free_engine_port()
@@ -155,7 +157,7 @@ def test_one_host_has_one_worker(room: Room) -> None:
     assert room.llmq("submit", "-p", "Why?", "--wait").returncode == 0
 
 
-def test_an_unconfigured_machine_serves_its_engine_once(room: Room) -> None:
+def test_an_unconfigured_machine_serves_its_engine_once(room: Room, engine_ports: None) -> None:
     """A second `llmq worker` on the same machine would ask the same engine for twice its slots: it is
     refused, too."""
     port = free_engine_port()

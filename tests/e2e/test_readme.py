@@ -41,7 +41,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_make_run_and_make_test_on_a_bare_machine(checkout: Path, tmp_path: Path) -> None:
+def test_make_run_and_make_test_on_a_bare_machine(checkout: Path, tmp_path: Path, engine_ports: None) -> None:
     """Empty home, bare environment, no `.venv`: `make run` gives results and says they are simulated,
     `make test` comes up, and the checkout stays clean."""
     environ = bare(tmp_path)

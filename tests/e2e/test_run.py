@@ -177,7 +177,7 @@ def somebody_listens() -> bool:
     return False
 
 
-def test_without_an_engine_it_names_the_way_out(home: Room) -> None:
+def test_without_an_engine_it_names_the_way_out(home: Room, engine_ports: None) -> None:
     """Nothing answers on this machine and there is no fleet file: 2, at once, naming the same command with
     `--simulate`; it never simulates by itself."""
     if somebody_listens():
