@@ -50,6 +50,11 @@ class Simulator:
         body = json.dumps({"mode": mode, "count": count, "rate": rate}).encode()
         urllib.request.urlopen(f"{self.url}/simulator/fault", data=body, timeout=5).close()
 
+    def log(self) -> dict[str, dict[str, Any]]:
+        """By the client's id of a request: when it was served, as the engine itself saw it."""
+        with urllib.request.urlopen(f"{self.url}/simulator/log", timeout=5) as page:
+            return {call["tag"]: call for call in json.load(page)}
+
     @contextmanager
     def still(self) -> Iterator[None]:
         """Not a word from it in the block, so that what is at work stays so however slow the commands are."""
