@@ -224,7 +224,7 @@ def _start(on: Any, asked: Any, progress: "Progress", wanted: "Wanted", *, fresh
     from cli.measured import say_replaced
     from tasks.bench.submission import Submission
 
-    wanted.submission = Submission(on, asked, fresh=fresh)
+    wanted.submission = Submission(on, asked, fresh=fresh, say=progress.note)
     started = wanted.submission.started()
     progress.note(("goes on with" if started.continued else "started") + f" run {started.run_id}")
     say_replaced(wanted.folder, started.run_id, progress.note)

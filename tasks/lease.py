@@ -106,8 +106,9 @@ class Held:
             self.stop()
 
     def kept(self) -> None:
-        """An item is committed and the bundle is still ours."""
+        """An item is committed, or a cell's requests have ended, and the bundle is still ours."""
         self.lent = self.overtaken = False
+        self._moved_at = clock()
 
 
 class Holdings:

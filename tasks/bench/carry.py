@@ -206,8 +206,8 @@ class _Cell:
                 self._energy = self.carrier.meter.energy_of(self._recording)
                 return asked
         finally:
-            self.held.too_silent_s = None
             self.held.kept()
+            self.held.too_silent_s = None
 
     def _ask_all(self) -> list[Asked]:
         load = self.load

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import redis
 
+from tasks.connection import Client
 from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
 
@@ -12,12 +13,18 @@ WAITS, LOADS = "waits", "loads"  # why a cell that is held has not begun
 
 
 def note(ledger: Ledger, run_id: str, number: int, done: int, of: int, why: str = "") -> None:
-    """A note; where Redis is away, the next one will do. A run that is gone stays gone. `why` nothing is done
-    yet: WAITS for other work of its host, or LOADS its model."""
-    client, key = ledger.redis, keys.run(run_id)
+    """A note; where Redis is away, the next one will do. A run that is gone stays gone, and a cell that has
+    its results needs none. `why` nothing is done yet: WAITS for other work of its host, LOADS its model."""
+    key, bundle = keys.run(run_id), f"{keys.bundle_prefix(run_id)}{number}"
+
+    def write(pipe: Client) -> None:
+        known = pipe.exists(key) and pipe.exists(bundle)
+        pipe.multi()
+        if known:
+            pipe.hset(key, f"{FIELD}{number}", f"{done} {of} {why}".strip())
+
     with suppress(redis.RedisError):
-        if client.exists(key):
-            client.hset(key, f"{FIELD}{number}", f"{done} {of} {why}".strip())
+        ledger.redis.transaction(write, key, bundle)
 
 
 def unnote(ledger: Ledger, run_id: str, number: int) -> None:

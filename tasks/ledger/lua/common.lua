@@ -251,6 +251,7 @@ finish = function(n)
   if redis.call('ZREM', due_key(n), n) == 1 then count_waiting(n, -1) end
   for next_n in string.gmatch(redis.call('HGET', key, 'next') or '', '%d+') do unblock(next_n, n) end
   redis.call('DEL', key)
+  redis.call('HDEL', run, 'cell:' .. n) -- how far it was, of a benchmark's (tasks/bench/progress.py)
   redis.call('ZREM', owed, n)
   end_run_if_empty()
 end

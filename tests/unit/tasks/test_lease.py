@@ -48,6 +48,18 @@ def test_a_call_may_be_silent_as_long_as_it_waits_itself(clock: Clock) -> None:
     assert not held.stopped.is_set(), "the bundle may still be ours"
 
 
+def test_after_a_cell_that_took_long_a_thread_has_two_minutes(clock: Clock) -> None:
+    """To commit it: how long its requests took is no sign that it stands still."""
+    held = Held(NOBODY)
+    held.too_silent_s = lambda: 0.0
+    clock.now += 10 * BETWEEN_CALLS_S
+    held.too_silent_s = None
+    held.kept()
+    assert not held.stuck
+    clock.now += BETWEEN_CALLS_S + 1
+    assert held.stuck
+
+
 def test_between_two_calls_a_thread_has_two_minutes(clock: Clock) -> None:
     """From the end of the last call; a good reason to wait stops the clock."""
     reasons = [True]
