@@ -99,15 +99,15 @@ class HowFar:
 
     def __call__(self, view: "View") -> str:
         from cli.progress import taker_of
-        from tasks.bench.progress import not_begun, noted
+        from tasks.bench.progress import noted, words
         from tasks.queues import queue_of_host
 
         on, run_id = self._on, view.status.run_id
         at_work = noted(on.ledger, run_id)
         bundles = dict(on.runs.bundles(run_id))
         parts = [] if view.status.ended else self._left(view, bundles, at_work)
-        why = {n: BEFORE[word] for n, word in not_begun(on.ledger, run_id).items()}
-        shares = {n: f"{100 * share:.0f} %" for n, share in at_work.items()} | why
+        told_of = words(on.ledger, run_id)
+        shares = {n: _how_far(share, told_of.get(n)) for n, share in at_work.items()}
         parts += [f"{place(bundles[n])} {told}" for n, told in shares.items() if n in bundles]
         parts += [f"waiting for {taker_of(queue)}" for queue in view.waiting_for()]
         busy = (host.id for host in view.hosts if host.able and host.busy)
@@ -135,6 +135,11 @@ class HowFar:
         many = "1 cell" if left.unknown == 1 else f"{left.unknown} cells"
         unknown = f", {many} not timed yet" if left.unknown else ""
         return [f"{'at least' if more else 'about'} {duration(left.seconds)} left{unknown}"]
+
+
+def _how_far(share: float, word: str | None) -> str:
+    failed = f", {word} failed" if word else ""
+    return BEFORE.get(word or "") or f"{100 * share:.0f} %{failed}"
 
 
 def place(bundle: "Bundle") -> str:

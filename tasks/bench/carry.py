@@ -245,13 +245,14 @@ class _Cell:
         held, carrier = self.held, self.carrier
         if self._drive.stopped:
             return
-        done = self._drive.done  # those that are shut now have not ended
+        done, failed = self._drive.done, self._drive.failed  # those that are shut now have not ended
         over = held.stopped.is_set() or held.abandoned or carrier.stopping()
         if over:
             self._drive.stop()
         if over or time.monotonic() - self._noted_at > NOTE_S:
             self._noted_at = time.monotonic()
-            note(carrier.ledger, held.claim.run_id, held.claim.number, done, self.load.items)
+            word = str(failed) if failed else ""
+            note(carrier.ledger, held.claim.run_id, held.claim.number, done, self.load.items, word)
 
     def _ask(self, item: int, call: Call) -> Completion:
         params, claim = self.manifest.params, self.held.claim

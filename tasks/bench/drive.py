@@ -45,6 +45,11 @@ class Drive:
         return len(self._asked)
 
     @property
+    def failed(self) -> int:
+        """How many of these without an answer."""
+        return sum(one.error is not None for one in list(self._asked))
+
+    @property
     def stopped(self) -> bool:
         return self._over.is_set()
 

@@ -9,19 +9,19 @@ from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
 
 FIELD = "cell:"  # of the run's hash, one a cell that is at work or was interrupted
-WAITS, LOADS = "waits", "loads"  # why a cell that is held has not begun
+WAITS, LOADS = "waits", "loads"  # for other work of its host to end; its model
 
 
-def note(ledger: Ledger, run_id: str, number: int, done: int, of: int, why: str = "") -> None:
+def note(ledger: Ledger, run_id: str, number: int, done: int, of: int, word: str = "") -> None:
     """A note; where Redis is away, the next one will do. A run that is gone stays gone, and a cell that has
-    its results needs none. `why` nothing is done yet: WAITS for other work of its host, LOADS its model."""
+    its results needs none. `word`: how many failed; or why none is asked yet, it WAITS or LOADS."""
     key, bundle = keys.run(run_id), f"{keys.bundle_prefix(run_id)}{number}"
 
     def write(pipe: Client) -> None:
         known = pipe.exists(key) and pipe.exists(bundle)
         pipe.multi()
         if known:
-            pipe.hset(key, f"{FIELD}{number}", f"{done} {of} {why}".strip())
+            pipe.hset(key, f"{FIELD}{number}", f"{done} {of} {word}".strip())
 
     with suppress(redis.RedisError):
         ledger.redis.transaction(write, key, bundle)
@@ -37,9 +37,9 @@ def noted(ledger: Ledger, run_id: str) -> dict[int, float]:
     return {number: int(done) / max(1, int(of)) for number, (done, of, *_) in _notes(ledger, run_id)}
 
 
-def not_begun(ledger: Ledger, run_id: str) -> dict[int, str]:
-    """Cell -> why it has not begun, of those that a worker holds."""
-    return {number: why[0] for number, (_, _, *why) in _notes(ledger, run_id) if why}
+def words(ledger: Ledger, run_id: str) -> dict[int, str]:
+    """Cell -> the word of its note, if there is one."""
+    return {number: word[0] for number, (_, _, *word) in _notes(ledger, run_id) if word}
 
 
 def _notes(ledger: Ledger, run_id: str) -> list[tuple[int, list[str]]]:

@@ -1,5 +1,6 @@
 """Hosts of a benchmark that are down, that come up meanwhile or later, and that do other work."""
 
+import re
 import signal
 from collections import Counter
 from collections.abc import Iterable
@@ -128,6 +129,17 @@ def test_prompts_as_they_are_come_from_the_cache_and_that_is_said(room: Room) ->
     assert {row["cache_bust"] for row in rows} == {"true"}
     assert all(int(row["cached_tokens"]) < 0.2 * int(row["prompt_tokens"]) for row in rows)
     assert not any("cache" in note for note in told["cells"][0]["notes"])
+
+
+def test_requests_that_fail_are_told_before_their_cell_is_over(room: Room) -> None:
+    """An engine that answers half of them, and a cell that takes long: its progress counts the failures."""
+    sim = exact(room, "box", decode_tps=30.0)
+    room.fleet({"box": sim})
+    child = room.start(*BENCH, "--requests", "40", "--warmup", "0", log="bench.log")
+    wait_until(lambda: sim.calls()["started"] >= 5, 40, "it is at work")
+    sim.fault("empty", rate=0.5)
+    wait_until(lambda: re.search(r"at a time: \d+ %, \d+ failed", room.said("bench.log")), 40, "it says so")
+    assert child.wait(timeout=60) == 1
 
 
 @pytest.mark.parametrize("slots", [1, 3])
