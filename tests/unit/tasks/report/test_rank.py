@@ -1,6 +1,7 @@
 """Samples of results, and their ranks."""
 
 import random
+import time
 from typing import Any
 
 import pytest
@@ -573,3 +574,16 @@ def test_a_rate_says_where_it_is_too_low() -> None:
     found = gathered(rows("a", 40), rows("b", 20), rows("b", 20, windows=2))
     (ranking,) = rankings(found.samples, find_metric("rps"))
     assert any(note.startswith("too low") and note.endswith(": b · m") for note in ranking.notes)
+
+
+def test_moments_without_an_offset_are_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the reader's own clock, an hour more or less would lie in the span where summer time ends."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        stamps = [f"2026-10-25T0{2 + k // 20}:{0 if k // 20 else 59:02}:{k % 20:02}" for k in range(40)]
+        made = [row | {"started_at": at} for row, at in zip(rows("a", 40), stamps, strict=True)]
+        assert entries(made, by="rps")["a"].value == pytest.approx(40 / 80)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
