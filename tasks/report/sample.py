@@ -346,25 +346,30 @@ def _first_asked(row: Row) -> str:
 
 
 def _cached(row: Row) -> str | None:
-    """By the engine's own count; None where it gives none."""
+    """By the engine's own count; None where it gives none, and may have read the same before."""
     cached, prompt = row.get("cached_tokens"), row.get("prompt_tokens")
     if cached is None or not prompt:
-        return None
+        if row.get("paper_id") or row.get("file"):
+            return None
+        # A benchmark marks its prompts, or says that it does not; a later stage reads another text each time.
+        known = row.get("prompt_sha256") or row.get("prompt_name")
+        return None if known and not row.get("load_mode") and not row.get("parent") else FIRST
     return CACHED if cached >= CACHED_SHARE * prompt else FIRST
 
 
 def _tell_prompts_apart(requests: list[Request]) -> None:
-    """Where the engine does not say: the first that a host was asked of a paper in a run had to read it."""
+    """Where the engine does not say: the first that a host was asked of a paper in a run had to read it, or
+    without a paper, of a question."""
     first: dict[tuple[str, str, str], Request] = {}
     for request in requests:
-        if request.paper and not math.isnan(request.started_s):
-            reading = (request.run, request.place, request.paper)
+        if not math.isnan(request.started_s):
+            reading = (request.run, request.place, request.paper or request.question)
             known = first.setdefault(reading, request)
             if request.started_s < known.started_s:
                 first[reading] = request
     for request in requests:
         if request.prompt is None:
-            reading = (request.run, request.place, request.paper or "")
+            reading = (request.run, request.place, request.paper or request.question)
             request.prompt = CACHED if first.get(reading, request) is not request else FIRST
 
 

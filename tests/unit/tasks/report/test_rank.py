@@ -587,3 +587,19 @@ def test_moments_without_an_offset_are_utc(monkeypatch: pytest.MonkeyPatch) -> N
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_the_same_prompt_again_is_no_first_one() -> None:
+    """Without a paper, and from an engine that says nothing of its cache: a prompt asked thirty times was read
+    once. A benchmark's prompts each begin anew."""
+    again = rows("a", 30, paper_id=None, cached_tokens=None, ttft_ms=50.0)
+    again[0]["ttft_ms"] = 2000.0
+    made = rankings(gathered(again).samples, find_metric("ttft"))
+    assert [(one.apart, one.entries[0].n, one.entries[0].value) for one in made] == [
+        ("first", 1, 2000.0),
+        ("cached", 29, 50.0),
+    ]
+    marked = [row | {"load_mode": "closed", "concurrency": 1, "cache_bust": True} for row in again]
+    unknown = [row | {"prompt_sha256": None} for row in again]
+    for other in (marked, unknown):
+        assert [one.apart for one in rankings(gathered(other).samples, find_metric("ttft"))] == ["first"]
