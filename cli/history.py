@@ -129,7 +129,8 @@ def _print(run: dict[str, Any], figures: list[dict[str, Any]]) -> None:
         one = next(iter(own.values()))
         n = max(row["n"] for row in own.values())
         medians = [number(row["p50"] or row["mean"]) if row else "" for row in shown]
-        terms = Cell(concurrency=one["concurrency"], length=one["target_prompt_tokens"]).terms
+        asked_as = {"length": one["target_prompt_tokens"], "stage": one["stage"]}
+        terms = Cell(concurrency=one["concurrency"], **asked_as).terms
         asked = " · ".join(part for part in (one["model"], terms) if part)
         model = f"{asked} ({simulated(one['time_scale'])})" if one["simulated"] else asked
         rows.append((one["host"] or "", model, str(n), *medians, str(one["failed"] or "")))

@@ -6,16 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tasks.errors import InputError
+from tasks.intake.stages import FIRST as FIRST_STAGE
 from tasks.report.collect import Report
 from tasks.report.history import Filter, History, history
 from tasks.report.metric import MEMORY, METRICS
 from tasks.report.rank import Entry, Ranking, in_order, summary_rows
 from tasks.report.rows import Source, source_of
-from tasks.report.sample import FIRST, Cell, gather
-from tasks.report.stats import LEAST_N, of_mean
+from tasks.report.sample import FIRST, Cell, Gathered, gather
+from tasks.report.stats import LEAST_N, Interval, of_mean
 from tasks.settings import Settings
 
 LEAST_RUNS = 2
+NEVER_S = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 def file_run(report: Report, settings: Settings) -> bool:
@@ -32,11 +34,19 @@ def file_source(kept: History, source: Source, origin: str) -> bool:
         return False
     head = {name: value for name, value in source.head.items() if name != "prompts_used"}
     ended_ms = source.report.status.ended_ms if source.report else None
-    if ended_ms:
-        head["ended_at"] = datetime.fromtimestamp(ended_ms / 1000, UTC).isoformat()
+    gathered = gather(source)
+    ended_s = ended_ms / 1000 if ended_ms else _last_answer_s(gathered)
+    if ended_s is not None:
+        head["ended_at"] = datetime.fromtimestamp(ended_s, UTC).isoformat()
     # Under a rate that somebody set, a host's figures are that rate's as much as its own.
-    samples = [sample for sample in gather(source).samples if sample.cell.rate_rps is None]
+    samples = [sample for sample in gathered.samples if sample.cell.rate_rps is None]
     return kept.file(source.run, head, summary_rows(samples), origin)
+
+
+def _last_answer_s(gathered: Gathered) -> float | None:
+    """When a file's run ended, as far as it tells: it says only when it was written, perhaps weeks later."""
+    ends = (one.finished_s for sample in gathered.samples for one in sample.requests)
+    return max((end_s for end_s in ends if end_s < NEVER_S), default=None)  # NaN is not
 
 
 def since(text: str, now: datetime | None = None) -> str:
@@ -81,14 +91,22 @@ def rankings_of_runs(kept: History, metric_name: str, wanted: Filter) -> list[Ra
 
 
 def _cell(row: Mapping[str, Any]) -> Cell:
+    """A chain's first stage is asked as an ordinary run asks."""
+    stage = None if row["stage"] == FIRST_STAGE else row["stage"]
     place = row["host"], row["model"], row["concurrency"], row["pair_id"], bool(row["simulated"])
-    return Cell(*place, length=row["target_prompt_tokens"], stage=row["stage"], time_scale=row["time_scale"])
+    return Cell(*place, length=row["target_prompt_tokens"], stage=stage, time_scale=row["time_scale"])
 
 
 def _value(row: Mapping[str, Any]) -> float | None:
     """Its median, or rate; None where a rate is not known."""
     value: float | None = row["mean"] if row["p50"] is None else row["p50"]
     return value
+
+
+def _around(values: Sequence[float]) -> Interval | None:
+    """Of few runs it is wide, and yet no time or rate is below zero."""
+    found = of_mean(values, f"mean of {len(values)} runs' values, t")
+    return found and Interval(max(found.low, 0.0), found.high, found.method)
 
 
 def _entries(figures: Sequence[dict[str, Any]]) -> Iterable[Entry]:
@@ -106,11 +124,11 @@ def _entries(figures: Sequence[dict[str, Any]]) -> Iterable[Entry]:
         yield Entry(
             cell,
             sum(values) / len(values),
-            of_mean(values, f"mean of {len(rows)} runs' values, t"),
+            _around(values),
             answers,
             None,
             Counter({"failed": failed}) if failed else Counter(),
-            failed / (failed + answers),
+            sum((row["error_rate"] or 0.0) * row["n"] for row in rows) / answers,
             sum(row["cut"] or 0 for row in rows),
             Counter(),
             None,

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from cli.history import _print as print_run
 from tasks.errors import InputError, OutputError
-from tasks.report.filing import rankings_of_runs, since
+from tasks.report.filing import file_source, rankings_of_runs, since
 from tasks.report.history import FIGURE, RUN, Filter, History, history
-from tasks.report.rows import flat
+from tasks.report.rows import Source, flat
 from tasks.settings import read_settings
 from worker_agent.errors import ConfigError
 
@@ -241,3 +242,44 @@ def test_an_entry_and_its_metrics_are_one_row() -> None:
     """What a results file nests is flat for statistics."""
     assert flat({"host": "a", "metrics": {"ttft_ms": 1.0}})["ttft_ms"] == 1.0
     assert flat({"host": "a", "metrics": None})["host"] == "a"
+
+
+def test_a_file_ended_with_its_last_answer(url: str) -> None:
+    """Not when it was written or filed: with --since 7d an old run would be a new one."""
+    answers = [
+        {"success": True, "host": "a", "model": "m", "ttft_ms": 5.0, "stream_end_s": 30.0}
+        | {"started_at": f"2026-01-01T00:00:{second:02}+00:00"}
+        for second in (5, 10)
+    ]
+    kept = History(url)
+    assert file_source(kept, Source("old", {"timestamp": "2026-06-01T00:00:00+00:00"}, answers), "old.json")
+    assert kept.runs()[0]["ended_at"] == "2026-01-01T00:00:40+00:00"
+    assert not kept.runs(Filter(since="2026-05-01T00:00:00+00:00"))
+
+
+def test_of_many_runs_the_first_stage_the_failures_and_the_interval_are_as_of_one(url: str) -> None:
+    """A chain's first stage is no second entry of the same name; failures are a share of all tries, not of
+    the few prompts that were read anew; and no time is below zero."""
+    kept = History(url)
+    few = {"n": 10, "failed": 10, "error_rate": 0.1}  # ten failures, ten first prompts, eighty others
+    kept.file("r1", HEAD, [figure(value=10, **few)])
+    kept.file("r2", HEAD, [figure(value=100, stage="generate", **few)])
+    (ranking,) = rankings_of_runs(kept, "ttft_ms", Filter())
+    (entry,) = ranking.entries
+    assert entry.error_rate == pytest.approx(0.1)
+    assert entry.interval
+    assert entry.interval.low == 0
+
+
+def test_the_stages_of_a_chain_are_told_apart_in_the_list(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One host and model in two stages are two lines that say which."""
+    kept = History(url)
+    kept.file("r1", HEAD, [figure(value=10, stage="generate"), figure(value=20, stage="summarize")])
+    print_run(kept.runs()[0], kept.figures())
+    lines = capsys.readouterr().out.splitlines()
+    assert [word for line in lines for word in ("generate", "summarize") if word in line] == [
+        "generate",
+        "summarize",
+    ]

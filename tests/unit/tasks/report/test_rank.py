@@ -590,8 +590,8 @@ def test_moments_without_an_offset_are_utc(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_same_prompt_again_is_no_first_one() -> None:
-    """Without a paper, and from an engine that says nothing of its cache: a prompt asked thirty times was read
-    once. A benchmark's prompts each begin anew."""
+    """Without a paper, and from an engine that says nothing of its cache: a prompt asked thirty times was
+    read once. A benchmark's prompts each begin anew."""
     again = rows("a", 30, paper_id=None, cached_tokens=None, ttft_ms=50.0)
     again[0]["ttft_ms"] = 2000.0
     made = rankings(gathered(again).samples, find_metric("ttft"))
