@@ -50,7 +50,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     chosen = options.parse_args()
     rng = np.random.default_rng(chosen.seed)
-    parts = (_intervals, _papers, _rates, _ties, _found, _false, _promised, _lengths)
+    parts = (_intervals, _papers, _rates, _ties, _found, _false, _promised, _lengths, _many, _in_a_row)
     figures = [figure for part in parts for figure in part(rng)]
     return say("confidence of rank and compare", figures, as_json=chosen.as_json)
 
@@ -171,6 +171,30 @@ def _promised(rng: np.random.Generator) -> Iterator[Figure]:
     yield Figure(f"compare says it would find, n = {n}", 100 * (ratio - 1), "%")
     found = _share(lambda: stats.of_medians(normal(rng, n) * ratio, normal(rng, n)).found, 1000)
     yield Figure("... and finds it (it says 80 %)", 100 * found, "%", least=70, most=90)
+
+
+def _many(rng: np.random.Generator) -> Iterator[Figure]:
+    """Every two of many may be told apart."""
+    many = [_ranks(rng, 30, *[1.0] * 19) for _ in range(PIPELINE_TRIALS // 4)]
+    tied = sum(set(ranks) == {1} for ranks in many) / len(many)
+    yield Figure("(twenty equal hosts share rank 1: why rank says so)", 100 * tied, "%")
+    alone = sum(ranks.count(1) == 1 for ranks in many) / len(many)
+    yield Figure("... one of them alone is first", 100 * alone, "%", most=2)
+
+
+def _in_a_row(rng: np.random.Generator) -> Iterator[Figure]:
+    """Each answer resembles the one before it, by a correlation of 0.5."""
+
+    def values(n: int) -> np.ndarray:
+        made = [rng.normal()]
+        for step in rng.normal(0, np.sqrt(0.75), n - 1):
+            made.append(0.5 * made[-1] + step)
+        return 100 * np.exp(CV * np.array(made))
+
+    hits = _share(lambda: _holds(stats.of_median(sorted(values(30))), 100), TRIALS // 4)
+    yield Figure("(median interval, answers in a row resemble, n = 30)", 100 * hits, "%")
+    found = _share(lambda: stats.of_medians(values(30), values(30)).found, TRIALS // 4)
+    yield Figure("(... and compare finds a difference between equals)", 100 * found, "%")
 
 
 def _ranks(rng: np.random.Generator, n: int, *ratios: float) -> list[int | None]:

@@ -19,6 +19,7 @@ from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
 from tasks.report.wording import several, simulations, some, span
 from worker_agent.errors import ContextOverflow
 
+MANY = 5  # equal ones share a rank in 95 of 100 rankings; of more in fewer (benchmarks/confidence.py)
 SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps")
 
 
@@ -360,10 +361,21 @@ def _notes(
         yield _what_was_asked(several, metric, same=same)
     if mixed := [s.cell.name for s in samples if (len(s.models) > 1 or len(s.hosts) > 1) and s.requests]:
         yield f"taken together although models or hosts differ: {', '.join(mixed)}"
+    yield from _of_many(entries)
     if metric.per_second:
         yield "from each one's first request to its last answer; idle time in between counts"
         if low := [s.cell.name for s in samples if s.requests and any(s.aside[reason] for reason in TRIED)]:
             yield f"too low, since answers that are set aside took their time: {', '.join(low)}"
+
+
+def _of_many(entries: Sequence[Entry]) -> Iterator[str]:
+    """Where so many pairs are told apart by their intervals that chance will show in some."""
+    ranks = [entry.rank for entry in entries if entry.rank]
+    if len(ranks) > MANY and max(ranks) > 1:
+        yield (
+            f"among {len(ranks)}, chance alone may put equal ones at different ranks (of 20 equal ones some, "
+            "in 2 of 5 rankings); hardly ever does it put one alone at the top"
+        )
 
 
 def _what_was_asked(entries: Sequence[Entry], metric: Metric, *, same: bool) -> str:

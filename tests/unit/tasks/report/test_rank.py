@@ -603,3 +603,16 @@ def test_the_same_prompt_again_is_no_first_one() -> None:
     unknown = [row | {"prompt_sha256": None} for row in again]
     for other in (marked, unknown):
         assert [one.apart for one in rankings(gathered(other).samples, find_metric("ttft"))] == ["first"]
+
+
+def test_among_many_a_reader_is_told_what_chance_does() -> None:
+    """Of 20 equal hosts some are told apart in 2 of 5 rankings; who reads a rank 2 knows it."""
+
+    def notes(hosts: int) -> list[str]:
+        slow = rows("slow", ms=200)
+        made = rankings(gathered(slow, *(rows(f"h{k}") for k in range(hosts))).samples, find_metric("ttft"))
+        return [note for note in made[0].notes if "chance alone" in note]
+
+    assert len(notes(8)) == 1
+    assert "among 9, " in notes(8)[0]
+    assert notes(3) == []
