@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from tasks.report.alike import Answers, answers, in_spite, of_like_length, papers, same_questions, unlike
+from tasks.report.findings import titled
 from tasks.report.metric import MEMORY, Metric
 from tasks.report.rate import Limits, rate_of
 from tasks.report.sample import FIRST, Request, Sample, one_reading_each
@@ -73,8 +74,7 @@ class Comparison:
     def sentence(self) -> str:
         """What a person wants to know, in one line."""
         first, second = self.names
-        about = self.metric.title + (f", {self.apart} prompts" if self.metric.apart == "prompt" else "")
-        about += f", {self.terms}" if self.terms else ""
+        about = titled(self.metric, self.apart, self.terms)
         n = f"n = {self.n_a} and {self.n_b}"
         n += f", {self.pairs} pairs" if self.pairs else ""
         if self.difference is None:

@@ -26,7 +26,7 @@ METHODS = (
     "cannot be told apart shares it, as in 1=. Under 10 answers there is no rank.",
     "Failed items, reused answers, warm-ups, papers read in parts and estimated token counts are counted, "
     "and in none of the figures. Answers cut at --max-tokens are in them, and counted beside.",
-    "A prompt that had to be read and one that the engine had in its cache are never taken together.",
+    "A prompt read anew and one from the engine's cache are never taken together.",
     "Time to first token: from the last byte of the request to the first token. Time between tokens: (last - "
     "first) / (tokens - 1). All times by the monotonic clock of the worker that asked; unknown is left out, "
     "never zero.",

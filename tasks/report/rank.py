@@ -352,8 +352,8 @@ def _notes(
     several = [entry for entry in entries if entry.n]
     if metric.apart == "prompt":
         yield {
-            FIRST: "prompts that had to be read, of a paper the first on its host",
-            CACHED: "prompts whose paper the engine had read before: not comparable with those read anew",
+            FIRST: "prompts read anew: of a paper the first on its host",
+            CACHED: "prompts from the cache: their paper had been read; not comparable with those read anew",
         }[group or FIRST]
     elif metric.apart and group:
         yield f"as measured by {group}"

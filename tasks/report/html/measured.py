@@ -42,7 +42,7 @@ def ranking_tables(told: Told) -> Iterator[Markup]:
 
 
 def distributions(told: Told) -> Iterator[Markup]:
-    """Box plots of each metric, of first and cached prompts apart."""
+    """Box plots of each metric, prompts read anew and from the cache apart."""
     figures = list(_box_plots(told))
     if figures:
         yield tag("p", HOW_TO_READ, class_="note")
@@ -222,7 +222,7 @@ def _rate(sample: Sample) -> float | None:
 
 
 def _lengths(told: Told) -> Markup:
-    """The time to the first token of prompts that had to be read, by the length they were to have."""
+    """The time to the first token of prompts read anew, by the length they were to have."""
     points = []
     for sample in told.gathered.samples:
         times = sorted(

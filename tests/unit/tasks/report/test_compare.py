@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tasks.report.compare import Comparison, Side, compare
+from tasks.report.findings import titled
 from tasks.report.metric import METRICS
+from tasks.report.rank import rankings
 from tasks.report.sample import gather
 
 
@@ -55,6 +57,17 @@ def test_the_better_one_is_named_first_and_by_how_much() -> None:
     assert "fast writes 11 % faster than slow (95 %: 1" in by_rate.sentence()
     assert by_rate.difference
     assert by_rate.difference.ratio == pytest.approx(0.9, abs=0.01), "a over b, for programs"
+
+
+@pytest.mark.parametrize(("cached", "prompt"), [(0, "prompt read anew"), (900, "prompt from the cache")])
+def test_it_has_the_words_of_a_ranking(cached: int, prompt: str) -> None:
+    """Which prompts they were is said as `rank` says it, found or not."""
+    for ms in (100, 150):
+        made = rows("a", 30, 100, cached_tokens=cached), rows("b", 30, ms, cached_tokens=cached)
+        (ranked,) = rankings(gather(("run", row) for row in [*made[0], *made[1]]).samples, METRICS["ttft_ms"])
+        about = titled(ranked.metric, ranked.apart, ranked.terms)
+        assert about == f"time to first token, {prompt}"
+        assert compared(*made).sentence().startswith(f"{about}: ")
 
 
 def test_no_difference_says_what_would_have_been_found() -> None:
