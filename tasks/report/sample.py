@@ -1,6 +1,6 @@
 """From the rows of results to samples: one per host x model x concurrency x pair, prompts read anew told
-from those in the cache, and everything that is no measurement counted by its reason. Pure; knows neither Redis
-nor files.
+from those in the cache, and everything that is no measurement counted by its reason. Pure; knows neither
+Redis nor files.
 
 A row is one entry of results.json with its `metrics` beside the other keys; what it lacks is unknown."""
 
