@@ -175,7 +175,7 @@ def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
     """Tell, write and file what was measured. Returns the exit code: 1 if anything failed or is missing."""
     from cli.history import keep_in_history
     from tasks.bench.asked import missing_hosts
-    from tasks.report.cells import knees
+    from tasks.report.cells import knee_lines
     from tasks.report.collect import report
     from tasks.report.rank import ranking_object
 
@@ -183,7 +183,8 @@ def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
     cells = _cells(on, made, wanted)
     wanted.down = {host: why for host, why in wanted.down.items() if host in missing_hosts(made.manifest)}
     ranked, notes = _rankings(made, wanted)
-    knee = _knee_lines(knees(cells)) if made.manifest.bench and made.manifest.bench.sweep else []
+    bench = made.manifest.bench
+    knee = knee_lines(cells, bench.requests) if bench and bench.sweep else []
     keep_in_history(made, on.settings)
     head = {
         "runs": [run_id],
@@ -344,12 +345,3 @@ def _unloaded(wanted: Wanted) -> Iterator[str]:
             f"{host} has {some([*models])}, not loaded and so not measured: name them in the fleet file, "
             "models = [...]"
         )
-
-
-def _knee_lines(found: list[tuple[str, int | None]]) -> list[str]:
-    return [
-        f"{series}: {many} at a time are enough; twice as many bring less than 5 %"
-        if many
-        else f"{series}: no knee was found"
-        for series, many in found
-    ]

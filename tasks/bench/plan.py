@@ -51,7 +51,8 @@ class Cells:
         bundle = self.planned[number]
         assert bundle.load
         many = 2 * (bundle.load.concurrency or MOST_AT_ONCE)
-        if not rate or many > MOST_AT_ONCE or (rate_before and rate < GAIN * rate_before):
+        most = min(MOST_AT_ONCE, self._bench.requests or MOST_AT_ONCE)  # fewer are never so many at a time
+        if not rate or many > most or (rate_before and rate < GAIN * rate_before):
             return []
         return [self._add(bundle.stage, self._bench.at(many, bundle.load.length))]
 

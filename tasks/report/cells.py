@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from tasks.bench.asked import missing_hosts
-from tasks.bench.cell import LEAST_REQUESTS, knee, length_words
+from tasks.bench.cell import LEAST_REQUESTS, MOST_AT_ONCE, knee, length_words
 from tasks.bench.lengths import PER_WORD
 from tasks.bench.progress import noted
 from tasks.report.collect import Report
@@ -126,15 +126,28 @@ def _who(places: list[str], cells: int, named: int, *, counts: bool) -> str:
     return some(places, named) + (", each" if counts and len(places) > 1 else "")
 
 
-def knees(cells: Sequence[CellRow]) -> list[tuple[str, int | None]]:
-    """Of each series of a sweep (host, model, perhaps a length): the concurrency that is enough; None: none
-    was found."""
-    series: dict[str, list[tuple[int, float]]] = {}
+def knee_lines(cells: Sequence[CellRow], requests: int) -> list[str]:
+    """Of each series of a sweep (host, model, perhaps a length): the concurrency that is enough, if it was
+    found; `requests` bound how far it was looked for, 0: nothing did."""
+    series: dict[str, list[CellRow]] = {}
     for cell in cells:
-        level = (cell.concurrency or 0, cell.system_output_tps or 0.0)
         length = [length_words(cell.target_prompt_tokens)] if cell.target_prompt_tokens else []
-        series.setdefault(" · ".join([cell.host, cell.model, *length]), []).append(level)
-    return [(name, knee(levels)) for name, levels in series.items()]
+        series.setdefault(" · ".join([cell.host, cell.model, *length]), []).append(cell)
+    return [f"{name}: {_knee_words(levels, requests)}" for name, levels in series.items()]
+
+
+def _knee_words(levels: Sequence[CellRow], requests: int) -> str:
+    many = knee([(cell.concurrency or 0, cell.system_output_tps or 0.0) for cell in levels])
+    if many is None:
+        twice = 2 * (levels[-1].concurrency or 0)
+        bound = 0 < requests < twice <= MOST_AT_ONCE
+        return "no knee was found" + (f"; {requests} requests are never {twice} at a time" if bound else "")
+    failed = {cell.concurrency: f"{100 * cell.error_rate:.0f} % failed" for cell in levels if cell.error_rate}
+    here = f" ({failed[many]})" if many in failed else ""
+    beyond = (
+        f"of twice as many {failed[2 * many]}" if 2 * many in failed else "twice as many bring less than 5 %"
+    )
+    return f"{many} at a time are enough{here}; {beyond}"
 
 
 def _numbered(report: Report) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -92,6 +92,14 @@ def test_a_sweep_goes_on_while_it_helps() -> None:
     assert cells.following(2, None, 10.0) == [], "nothing was answered"
 
 
+def test_a_sweep_does_not_double_beyond_its_requests() -> None:
+    """Three are never four at a time: the same load again would bring nothing, and look like a knee."""
+    cells = Cells(manifest(Bench(sweep=True, requests=3), "m@a"))
+    cells.first()
+    assert cells.following(0, 10.0, None)
+    assert cells.following(1, 20.0, 10.0) == []
+
+
 def test_the_same_benchmark_is_known_by_what_was_asked() -> None:
     """Not by which hosts were up, nor by what they had."""
     bench = Bench(hosts=("a", "b"))

@@ -1,6 +1,8 @@
 """What is said beside the table of a benchmark's cells."""
 
-from tasks.report.cells import CellRow, told_once
+from dataclasses import replace
+
+from tasks.report.cells import CellRow, knee_lines, told_once
 
 NONE = (None,) * 6
 
@@ -42,3 +44,21 @@ def test_many_cells_are_three_on_the_screen_and_all_on_the_page() -> None:
     (page,) = told_once(cells, named=len(cells))
     assert all(f"host-{number} · m" in page for number in range(13))
     assert "more" not in page
+
+
+def test_where_a_sweep_ended_says_why() -> None:
+    """Twice as many gain nothing, or fail; or there were too few requests to look further."""
+
+    def told(*levels: tuple[float, float], requests: int = 0) -> str:
+        cells = [
+            replace(cell("a"), concurrency=2**place, system_output_tps=tps, error_rate=failed)
+            for place, (tps, failed) in enumerate(levels)
+        ]
+        (line,) = knee_lines(cells, requests)
+        return line.removeprefix("a · m: ")
+
+    assert told((10, 0), (20, 0), (20, 0)) == "2 at a time are enough; twice as many bring less than 5 %"
+    assert told((10, 0), (20, 0), (0, 1)) == "2 at a time are enough; of twice as many 100 % failed"
+    assert told((10, 0), (19, 0.25), (19, 0)).startswith("2 at a time are enough (25 % failed); twice")
+    assert told((10, 0), (20, 0)) == "no knee was found"
+    assert told((10, 0), (20, 0), requests=3) == "no knee was found; 3 requests are never 4 at a time"
