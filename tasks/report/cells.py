@@ -29,6 +29,7 @@ FEW = 10  # below, no rank
 OFF = 0.05  # of the length that prompts were to have: beyond, it is said
 LATE_S = 0.05  # of half the requests: arrivals no longer come as scheduled
 CUT = " cut at --max-tokens"
+FEW_LATE = 0.05  # of the requests: a thread that was held up now and then says little
 FIGURES = ("ttft_ms", "itl_ms", "output_tps")
 
 
@@ -244,7 +245,7 @@ def _notes(
     have = slots.get(bundle.host or "", 0)
     if load.concurrency and have and load.concurrency > have:
         yield f"llmq counts {several(have, 'slot')} there: what is more may have waited in the engine"
-    yield from _schedule(load.rate_rps, measured, requests)
+    yield from lateness(load.rate_rps, measured, requests)
     if load.concurrency and (drifted := drift_words(requests, load.concurrency)):
         yield drifted
     if load.shared:
@@ -295,14 +296,18 @@ def _failed(rows: Sequence[dict[str, Any]]) -> str:
     return f"{counted(kinds)} ({message[:120]})"
 
 
-def _schedule(
+def lateness(
     rate_rps: float | None, measured: Sequence[dict[str, Any]], requests: Sequence[Request]
 ) -> Iterator[str]:
     if not rate_rps:
         return
     delays = [row["dispatch_delay_s"] for row in measured if row.get("dispatch_delay_s") is not None]
+    late = sum(delay > LATE_S for delay in delays)
     if delays and median(delays) > LATE_S:
         yield f"requests left late, {max(delays):.1f} s at worst: the rate is beyond this host"
+    elif late > FEW_LATE * len(delays):
+        told = f"{late} of {len(delays)} left late, {max(delays):.1f} s at worst"
+        yield f"{told} (at most {MOST_AT_ONCE} are under way): the load was less than planned"
     reached = rate_of(requests, METRICS["rps"], {}).value
     waited = [float(row["e2e_scheduled_latency_s"]) for row in measured if row.get("e2e_scheduled_latency_s")]
     third = len(waited) // 3

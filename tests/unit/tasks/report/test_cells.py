@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tasks.report.cells import CellRow, knee_lines, told_once
+from tasks.report.cells import CellRow, knee_lines, lateness, told_once
 
 NONE = (None,) * 6
 
@@ -62,3 +62,17 @@ def test_where_a_sweep_ended_says_why() -> None:
     assert told((10, 0), (19, 0.25), (19, 0)).startswith("2 at a time are enough (25 % failed); twice")
     assert told((10, 0), (20, 0)) == "no knee was found"
     assert told((10, 0), (20, 0), requests=3) == "no knee was found; 3 requests are never 4 at a time"
+
+
+def test_requests_that_left_late_are_told_though_most_did_not() -> None:
+    """A fifth waited until one of those under way had ended; one in thirty is no news."""
+
+    def told(late: int) -> list[str]:
+        rows = [{"dispatch_delay_s": 1.5 if place < late else 0.001} for place in range(30)]
+        return list(lateness(2.0, rows, []))
+
+    (note,) = told(6)
+    assert note.startswith("6 of 30 left late, 1.5 s at worst (at most 64 are under way)")
+    assert told(1) == []
+    (note,) = told(20)
+    assert "beyond this host" in note
