@@ -61,6 +61,12 @@ def written_rows() -> list[Row]:
     return [*made, Row("r-99-0", "p99.txt", "one", "one?", "m", None, paper="9" * 64, index=99)]
 
 
+def answered_ms(host: str | None) -> list[float]:
+    """TTFT of the host's answers, the quickest first."""
+    results = [row.result for row in written_rows() if row.result]
+    return sorted(one.metrics["ttft_ms"] for one in results if one.success and one.host == host)
+
+
 def text_of(write: Callable[..., None]) -> str:
     out = io.StringIO(newline="")
     write(None, written_rows(), out)
@@ -126,6 +132,9 @@ def test_what_llmq_writes_it_reads(tmp_path: Path, name: str) -> None:
     assert [(one.cell.host, len(one.requests)) for one in gathered.samples] == [("a", 10), ("b", 13)]
     assert (gathered.answered, gathered.open, source.run) == (23, 1, "r")
     assert len({r.question for one in gathered.samples for r in one.requests}) == 23
+    for sample in gathered.samples:
+        read = sorted(one.value("ttft_ms") for one in sample.requests)
+        assert read == pytest.approx(answered_ms(sample.cell.host), abs=0.001)
     assert [note for note in source.notes if "3 failed tries" in note] == list(source.notes)
     assert bool(source.notes) == name.startswith("requests")
     used(source)
@@ -256,22 +265,27 @@ def test_a_csv_names_its_line_and_column(tmp_path: Path) -> None:
 def test_figures_that_are_none_are_counted(tmp_path: Path) -> None:
     """They are unknown, and the reader hears of it."""
     path = tmp_path / "answers.jsonl"
-    path.write_text(json.dumps({"success": True, "ttft_ms": "soon", "queue_wait_s": -1}) + "\n")
+    path.write_text(
+        json.dumps({"success": True, "ttft_ms": "soon", "queue_wait_s": -1, "e2e_latency_s": True}) + "\n"
+    )
     source = read_file(path)
     assert [row.get("ttft_ms") for row in source.rows or ()] == [None]
     assert source.notes == (
+        f"{path}: e2e_latency_s: 1 values are none, and count as unknown",
         f"{path}: queue_wait_s: 1 values are none, and count as unknown",
         f"{path}: ttft_ms: 1 values are none, and count as unknown",
     )
 
 
 def test_a_folder_is_read_by_its_rows(tmp_path: Path) -> None:
-    """As `-o DIR/` writes it; without rows it says what it looked for."""
+    """As `-o DIR/` writes it, requests first; without rows it says what it looked for."""
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match=r"holds none of requests\.jsonl, requests\.csv"):
         read_file(tmp_path)
     (tmp_path / "requests.csv").write_text(FILES["requests.csv"](), newline="")
     assert read_file(tmp_path).path == tmp_path / "requests.csv"
+    (tmp_path / "results.json").write_text(FILES["results.json"]())
+    assert read_file(tmp_path).path == tmp_path / "requests.csv", "requests say more than results"
     with pytest.raises(InputError, match="no such folder"):
         read_file(tmp_path / "gone")
 

@@ -140,6 +140,13 @@ def test_where_nothing_is_shared_the_note_says_first_whose_the_verdict_is() -> N
         "the models differ, and the verdict is theirs as much: pi: small; mac: big, huge",
         "mac: models taken together: big, huge",
     ]
+    alone, loaded = samples("pi", "small", c1=800), samples("mac", "big", c4=100)
+    found, notes = matches(("small", alone), ("big", loaded), ("host",))
+    assert verdicts(found) == {"": 8.0}
+    assert [note.partition(",")[0] for note in notes] == [
+        "the machines differ",
+        "they were asked under different loads: small 1 at a time; big 4 at a time",
+    ], "nor a load"
 
 
 def test_two_runs_are_compared_by_each_model_of_a_host_that_both_have() -> None:

@@ -94,6 +94,7 @@ def test_ranking_and_matrix_say_the_same() -> None:
         ("n@b", "m@a"): (ranked["b:n->a:m"].value, ranked["b:n->a:m"].n),
     }
     assert {entry.n for entry in ranked.values()} == {N, N - 2}
+    assert entries(rows, "total_s")["a:m->b:n"].n == N - 2, "nor is their time as a whole known"
 
 
 def test_models_are_paired_whatever_the_hosts() -> None:
