@@ -81,8 +81,10 @@ class Report:
 
     def summary(self) -> dict[str, Any]:
         """The head of results.json: the seed's keys and ours. Times in seconds; `tasks_per_second`
-        counts successes only."""
+        counts successes only, and none that an earlier run had: it says how fast this one was. A success
+        rate of 100 is all of them."""
         status = self.status
+        answered = status.successful - status.reused
         seconds = ((status.ended_ms or status.now_ms) - status.created_ms) / 1000
         return {
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(status.now_ms / 1000)),
@@ -101,9 +103,9 @@ class Report:
             "cancelled": status.total - status.finished if status.state == "cancelled" else 0,
             "cut": status.cut,
             "reused": status.reused,
-            "success_rate": round(100 * status.successful / status.total, 2) if status.total else 0.0,
+            "success_rate": _percent(status.successful, status.total),
             "total_time_seconds": round(seconds, 3),
-            "tasks_per_second": round(status.successful / seconds, 4) if seconds > 0 else 0.0,
+            "tasks_per_second": round(answered / seconds, 4) if seconds > 0 else 0.0,
         }
 
     def _page(self, page: list[tuple[int, Bundle]], origins: Origins) -> Iterator[Row]:
@@ -164,6 +166,13 @@ class Report:
             index=item if bundle.load else number * len(asked.prompts) + bundle.prompts[item],
             pair=f"{first}->{last}" if ends and bundle.parent is not None and first and last else None,
         )
+
+
+def _percent(part: int, whole: int) -> float:
+    """Rounded, and 100 only where it is all."""
+    if not whole or part == whole:
+        return 100.0 if whole else 0.0
+    return min(round(100 * part / whole, 2), 99.99)
 
 
 @lru_cache(maxsize=64)  # of a prompt, again and again

@@ -247,3 +247,23 @@ def test_a_cancelled_run_is_retried_to_its_end(bench: Bench) -> None:
     bench.work(again.run_id)
     assert len(bench.asked) == 3
     assert bench.answers(again.run_id)[0] == "yes"
+
+
+def test_answers_of_an_earlier_run_make_this_one_no_faster(bench: Bench) -> None:
+    """`tasks_per_second` is what this run answered: of four answers that were there, none."""
+    bench.submit(WHY, HOW, run_id="r1")
+    bench.work("r1")
+    assert report(bench.runs, "r1").summary()["tasks_per_second"] > 0
+    bench.submit(WHY, HOW, run_id="r2")
+    summary = report(bench.runs, "r2").summary()
+    assert (summary["successful"], summary["reused"]) == (4, 4)
+    assert summary["tasks_per_second"] == 0
+
+
+def test_a_success_rate_of_100_is_all_of_them(bench: Bench) -> None:
+    """One failure of 100,000 is not rounded away."""
+    bench.submit(WHY, run_id="r1")
+    made = report(bench.runs, "r1")
+    status = replace(made.status, total=100_000, successful=99_999)
+    assert replace(made, status=status).summary()["success_rate"] == 99.99
+    assert replace(made, status=replace(status, successful=100_000)).summary()["success_rate"] == 100
