@@ -278,6 +278,12 @@ def _take_answer(run: str, row: Row, found: dict[Cell, Sample], per: str | None)
     sample.requests.append(_request(run, row))
 
 
+def _prefill_tps(row: Row) -> float:
+    """Of the tokens that were read: the engine's time is of these alone."""
+    cached = figure(row, "cached_tokens")
+    return _rate(row, "prompt_tokens", "server_prompt_eval_s", less=0.0 if math.isnan(cached) else cached)
+
+
 def _params(row: Row) -> Iterator[tuple[str, float]]:
     params = row.get("params") or {}
     for name in PARAMS:
@@ -314,7 +320,7 @@ def _request(run: str, row: Row) -> Request:
     values[PLACE["energy_j_per_token"]] = energy_j / tokens if tokens else math.nan
     if math.isnan(values[PLACE["server_prefill_tps"]]) and row.get("engine") != "ollama":
         # Ollama leaves cached tokens out of the time and not out of the count.
-        values[PLACE["server_prefill_tps"]] = _rate(row, "prompt_tokens", "server_prompt_eval_s")
+        values[PLACE["server_prefill_tps"]] = _prefill_tps(row)
     if math.isnan(values[PLACE["server_decode_tps"]]):
         values[PLACE["server_decode_tps"]] = _rate(row, "completion_tokens", "server_eval_s")
     started_s = at_s(row, "started_at")
@@ -404,9 +410,9 @@ def scale_of(row: Row) -> float | None:
     return scale if row.get("simulated") and scale > 0 else None
 
 
-def _rate(row: Row, count: str, seconds: str) -> float:
-    took_s = figure(row, seconds)
-    return figure(row, count) / took_s if took_s > 0 else math.nan
+def _rate(row: Row, count: str, seconds: str, less: float = 0.0) -> float:
+    tokens, took_s = figure(row, count) - less, figure(row, seconds)
+    return tokens / took_s if tokens > 0 and took_s > 0 else math.nan
 
 
 def wrong_by_s(row: Row) -> float:

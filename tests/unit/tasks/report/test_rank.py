@@ -616,3 +616,10 @@ def test_among_many_a_reader_is_told_what_chance_does() -> None:
     assert len(notes(8)) == 1
     assert "among 9, " in notes(8)[0]
     assert notes(3) == []
+
+
+def test_a_prefill_rate_is_of_what_was_read() -> None:
+    """Where the engine says how long it read and how much it had in its cache, but no rate of its own."""
+    read = {"engine": "lm_studio", "server_prompt_eval_s": 0.6, "cached_tokens": 400}
+    made = entries(rows("a", 12, **read), by="server_prefill_tps")
+    assert made["a"].value == pytest.approx(1000)
