@@ -173,6 +173,12 @@ def remarks(gathered: Gathered, *, open_runs: Iterable[str] = (), simulated: boo
     if gathered.unpaired:
         said.append(f"left out, since they end no pair's chain: {gathered.unpaired} items")
     said += _no_answer_at_all(gathered.samples)
+    runs = max((len({r.run for r in sample.requests}) for sample in gathered.samples), default=0)
+    if runs > 1:
+        said.append(
+            f"answers of {runs} runs count as if they were of one: what differs from run to run is in no "
+            "interval (`llmq rank --history` takes each run as one value)"
+        )
     said += dict.fromkeys(note for like in by_terms(gathered.samples) for note in not_alike(like))
     aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
     if aside:

@@ -623,3 +623,12 @@ def test_a_prefill_rate_is_of_what_was_read() -> None:
     read = {"engine": "lm_studio", "server_prompt_eval_s": 0.6, "cached_tokens": 400}
     made = entries(rows("a", 12, **read), by="server_prefill_tps")
     assert made["a"].value == pytest.approx(1000)
+
+
+def test_answers_of_several_runs_say_that_they_are() -> None:
+    """Two days of one host differ more than the answers of a day; a pooled interval knows nothing of it."""
+    one = gather([("r1", row) for row in rows("a", 20)])
+    two = gather([(f"r{1 + k % 2}", row) for k, row in enumerate(rows("a", 20))])
+    said = [" / ".join(remarks(found)) for found in (one, two)]
+    assert "answers of 2 runs count as if they were of one" in said[1]
+    assert "runs" not in said[0]
