@@ -12,8 +12,8 @@ from tests.llama.server import LlamaServer
 
 pytest_plugins = ["tests.llama.plugin"]
 
-LENGTHS = (100, 1000, 3000)
-SUITE = "lengths = [100, 1000, 3000]\nconcurrency = [1, 3]\nrequests = 10\nwarmup = 2\nmax_tokens = 16\n"
+LENGTHS = (300, 1000, 3000)
+SUITE = "lengths = [300, 1000, 3000]\nconcurrency = [1, 3]\nrequests = 10\nwarmup = 2\nmax_tokens = 16\n"
 
 
 def engine(room: Room, name: str, wire: str = "openai", **more: Any) -> Simulator:
@@ -62,8 +62,8 @@ def test_prompts_of_set_lengths_are_cells_of_their_own(room: Room) -> None:
         assert abs(cell["prompt_tokens"] - length) <= max(6, 0.02 * length), (host, many, cell)
         assert not any("its prompts have" in note for note in cell["notes"]), cell
     for host, tps in (("fast", 8), ("slow", 4)):
-        at = cells[host, 1000, 1]["ttft_ms"] - cells[host, 100, 1]["ttft_ms"]
-        assert abs(at - 900 / tps) < 20, "the engine reads the rest of the prompt meanwhile"
+        at = cells[host, 1000, 1]["ttft_ms"] - cells[host, 300, 1]["ttft_ms"]
+        assert abs(at - 700 / tps) < 20, "the engine reads the rest of the prompt meanwhile"
     assert sims["slow"].calls()["started"] == 4 * 13, "of the long ones none was sent"
 
     rows = [row for row in table_of(room, "out/requests.csv") if row["phase"] == "measure"]
@@ -109,7 +109,7 @@ def test_a_window_that_nobody_knew_is_found_by_asking(room: Room) -> None:
     """A first prompt that came out too long by the estimate is no reason to give up; one of the right length
     that is refused is: the engine's own words stand beside the cell, and nothing is cut."""
     room.fleet({"box": engine(room, "box", window=2048)}, box={"context_length": 8192})
-    (room.folder / "mine.toml").write_text(SUITE.replace("[100, 1000, 3000]", "[1900, 3000]"))
+    (room.folder / "mine.toml").write_text(SUITE.replace("[300, 1000, 3000]", "[1900, 3000]"))
     told = bench(room, "--suite", "mine.toml", "--concurrency", "1", code=1)
     fits, too_long = told["cells"]
     assert (fits["ok"], abs(fits["prompt_tokens"] - 1900) <= 38) == (10, True), fits

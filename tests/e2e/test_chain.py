@@ -360,13 +360,16 @@ def test_a_matrix_is_one_run(room: Room) -> None:
     with (room.folder / "p2p.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert (len(table), len(table[0])) == (16, 22)
+    shares = []
     for row in table:
         for peer in ("peer1", "peer2"):
             assert row[f"{peer}_response_ollama"]
             call_ns = int(row[f"{peer}_network_duration"])
-            assert int(row[f"{peer}_total_duration"]) == pytest.approx(call_ns, rel=0.5), "nanoseconds, both"
+            shares.append(int(row[f"{peer}_total_duration"]) / call_ns)
             speed = int(row[f"{peer}_eval_count"]) / int(row[f"{peer}_eval_duration"]) * 1e9
             assert float(row[f"{peer}_token_per_second"]) == pytest.approx(speed, rel=0.01)
+    assert median(shares) == pytest.approx(1, rel=0.5), "nanoseconds, both"
+    assert 0 < min(shares) <= max(shares) < 1.1, "the engine's part of the call"
     assert {row["prompt"] for row in table} == {"Why is it so?", "'=Tell me of it."}
     again = room.llmq(*command)
     assert (again.returncode, document(room)["reused"]) == (0, 24)

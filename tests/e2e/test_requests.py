@@ -91,10 +91,11 @@ def test_a_run_says_how_to_repeat_it(room: Room) -> None:
     rows = [json.loads(line) for line in lines]
     assert [tuple(row) for row in rows] == [REQUEST] * 4
     assert sorted(row["status"] for row in rows) == ["error", "ok", "ok", "ok"]
-    answered = next(row for row in rows if row["status"] == "ok")
-    assert answered["quantization"] == "Q4_K_M"
-    assert 0 <= answered["network_s"] < 0.05
-    assert 0 < answered["server_total_s"] < answered["stream_end_s"] + 0.005
+    answered = [row for row in rows if row["status"] == "ok"]
+    assert {row["quantization"] for row in answered} == {"Q4_K_M"}
+    # A core that others have makes a way longer, and none shorter.
+    assert 0 <= min(row["network_s"] for row in answered) < 0.05
+    assert all(0 < row["server_total_s"] < row["stream_end_s"] + 0.005 for row in answered)
     flat = requests(room.folder / "out")
     assert [row["request_id"] for row in flat] == [row["request_id"] for row in rows]
     everything = "".join(path.read_text() for path in (room.folder / "out").iterdir())
