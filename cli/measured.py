@@ -45,7 +45,11 @@ ROWS, SUMMARY, RANKING, CELLS, EXO_LAB = (
     "benchmark_results.csv",
 )
 SHOWN = ("ttft_ms", "itl_ms", "output_tps", "e2e_latency_s", "rps", "system_output_tps")
-BEFORE = {"waits": "waits for other work there to end", "loads": "makes its model ready"}
+BEFORE = {
+    "waits": "waits for other work there to end",
+    "loads": "makes its model ready",
+    "away": "waits a minute for its engine to come back",
+}
 
 
 @dataclass

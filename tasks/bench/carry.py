@@ -15,7 +15,7 @@ from typing import Any
 from tasks.bench.arrivals import offsets
 from tasks.bench.cell import CLOSED, MEASURE, Load, busted, phase_of
 from tasks.bench.drive import Asked, Drive
-from tasks.bench.progress import LOADS, WAITS, note, unnote
+from tasks.bench.progress import AWAY, LOADS, WAITS, note, unnote
 from tasks.bench.sized import Sized
 from tasks.hosts import ServedModel
 from tasks.intake.prompts import render
@@ -31,13 +31,14 @@ from tasks.verdict import MESSAGE_CHARS, MOST_DEATHS, poison
 from tasks.work import Manifest, item_id
 from worker_agent.completion import Completion, Limits, Request
 from worker_agent.engines.dial import Call, clock
-from worker_agent.errors import ContextOverflow, LLMQError
+from worker_agent.errors import ContextOverflow, EngineUnavailable, LLMQError
 from worker_agent.meters.meter import Meter
 from worker_agent.meters.recording import Recording
 
 log = logging.getLogger(__name__)
 
 NOTE_S = 1.0
+AWAY_S = 60.0  # below what a thread may do nothing (tasks/lease.py)
 MOST_GOES = 3  # at a cell in which its worker stands still
 OF_REQUEST = ("energy_j", "power_w_mean", "energy_source")  # what the meter tells of each, not of all
 AHEAD_S = 0.05  # for the threads of scheduled arrivals to be there before the first is due
@@ -55,6 +56,7 @@ class CellCarrier:
     stopping: Callable[[], bool]
     settings: Settings
     sign: Callable[[str], None]
+    _away: bool = False  # its engine, for longer than a cell waits
     _last: str | None = None  # the model of the last cell: another one is loaded first
 
     def carry(self, held: Held, seat: Seat, manifest: Manifest) -> str:
@@ -73,11 +75,30 @@ class CellCarrier:
             return self._end(held, poison(self.live.host.id, claim.deaths, "cell"))
         self.ledger.begin(claim, self.live.host.id, claim.items[0])
         note(self.ledger, claim.run_id, claim.number, 0, load.items, LOADS)
+        self._wait_for_engine(held, given_up)
         try:
             model = self.live.prepare(self.live.model(claim.bundle.model))
         except LLMQError as error:
             return self._end(held, self._failure(error))
         return self._measure(_Cell(self, held, manifest, load, model))
+
+    def _wait_for_engine(self, held: Held, given_up: Callable[[], bool]) -> None:
+        """One that starts anew between two cells has a minute: all that are left would fail at once. Who is
+        not back by then is waited for no more, until it answers."""
+        deadline = time.monotonic() + (0.0 if self._away else AWAY_S)
+        while not given_up():
+            try:
+                self.live.engine.state()
+                self._away = False
+                return
+            except EngineUnavailable:
+                if time.monotonic() > deadline:
+                    self._away = True
+                    return
+            except LLMQError:
+                return  # it is there; the cell will tell
+            note(self.ledger, held.claim.run_id, held.claim.number, 0, len(held.claim.items), AWAY)
+            held.stopped.wait(NOTE_S)
 
     def _measure(self, cell: "_Cell") -> str:
         if why_not := cell.does_not_fit:

@@ -9,12 +9,12 @@ from tasks.ledger import keys
 from tasks.ledger.ledger import Ledger
 
 FIELD = "cell:"  # of the run's hash, one a cell that is at work or was interrupted
-WAITS, LOADS = "waits", "loads"  # for other work of its host to end; its model
+WAITS, LOADS, AWAY = "waits", "loads", "away"  # for other work of its host; its model; its engine
 
 
 def note(ledger: Ledger, run_id: str, number: int, done: int, of: int, word: str = "") -> None:
     """A note; where Redis is away, the next one will do. A run that is gone stays gone, and a cell that has
-    its results needs none. `word`: how many failed; or why none is asked yet, it WAITS or LOADS."""
+    its results needs none. `word`: how many failed; or why none is asked yet."""
     key, bundle = keys.run(run_id), f"{keys.bundle_prefix(run_id)}{number}"
 
     def write(pipe: Client) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tasks.ledger import keys
 from tests.e2e.room import LLMQ, Room, Simulator, wait_until
 
 BENCH = (LLMQ, "bench", "--fleet", "fleet.toml")
@@ -117,6 +118,26 @@ def test_a_sweep_goes_on_at_its_third_level(room: Room) -> None:
     assert any("4 at a time are enough" in note for note in told["notes"]), told["notes"]
     assert sim.calls()["started"] - before == 2 * 17, "the third and the fourth"
     assert {cell: starts(room)[cell] for cell in whole} == whole
+
+
+def test_an_engine_that_starts_anew_loses_one_cell(room: Room) -> None:
+    """It dies in the second of four cells and is back seconds later: that one tells its failures, and those
+    behind it wait for the engine and are measured."""
+    sim = engine(room, "box")
+    room.fleet({"box": sim})
+    child = room.start(
+        *BENCH, "--concurrency", "4,1,3,2", "--requests", "12", "--warmup", "0", "--json", log="bench.log"
+    )
+    wait_until(lambda: sim.calls()["started"] >= 13 + 4, 60, "the second cell is at work")
+    sim.child.kill()
+    sim.child.wait()
+    client, run = room.redis(), room.status()["run_id"]
+    wait_until(lambda: "away" in (client.hget(keys.run(run), "cell:2") or ""), 30, "the third waits")
+    engine(room, "box", port=int(sim.url.rsplit(":", 1)[1]))
+    assert child.wait(timeout=90) == 1, room.said("bench.log")
+    told = next(json.loads(line) for line in room.said("bench.log").splitlines() if line[:1] == "{")
+    assert [cell["ok"] for cell in told["cells"]] == [12, told["cells"][1]["ok"], 12, 12]
+    assert told["cells"][1]["ok"] < 12
 
 
 def test_a_cell_in_which_its_worker_fell_asleep_is_asked_again(room: Room) -> None:
