@@ -162,9 +162,7 @@ class Reply:
         try:
             return self._response.read1(RECV_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise StreamDropped(
-                f"{self._url}: the connection broke: {error or type(error).__name__}"
-            ) from error
+            raise StreamDropped(f"{self._url}: the connection broke: {_said(error)}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -228,8 +226,14 @@ def _send(ask: Ask, call: Call) -> Reply:
 def _unanswered(url: str, error: Exception) -> EngineError:
     if isinstance(error, http.client.HTTPException) and not isinstance(error, http.client.RemoteDisconnected):
         return BadReply(f"{url}: not HTTP: {error!s:.200}")
-    reason = "no connection in time" if isinstance(error, TimeoutError) else error
+    reason = "no connection in time" if isinstance(error, TimeoutError) else _said(error)
     return EngineUnavailable(f"{url}: {reason}")
+
+
+def _said(error: Exception) -> str:
+    """In words, without the number that the system has for it."""
+    words = error.strerror if isinstance(error, OSError) else None
+    return words or str(error) or type(error).__name__
 
 
 def _write(sock: socket.socket, parts: SplitResult, ask: Ask, allowed_s: float) -> float:
