@@ -20,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.room import Figure, parser, say
 from tasks.report import stats
 from tasks.report.compare import Side, compare
+from tasks.report.gather import gather
 from tasks.report.metric import METRICS
 from tasks.report.rank import rankings
-from tasks.report.sample import Sample, gather
+from tasks.report.sample import Sample
 
 CV = 0.08
 SIGMA = 0.5  # of the log-normal: skewed as latencies are

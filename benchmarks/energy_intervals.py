@@ -25,9 +25,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.room import Figure, parser, say
 from tasks.report import stats
 from tasks.report.compare import Side, compare
+from tasks.report.gather import gather
 from tasks.report.metric import METRICS
 from tasks.report.rank import rankings
-from tasks.report.sample import Sample, gather
+from tasks.report.sample import Sample
 from worker_agent.meters.parts import Reading, Span, parts
 
 CELLS = 200

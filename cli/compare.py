@@ -126,7 +126,7 @@ def _samples(
     word: str, runs: tuple[str, ...], kind: str | None, wanted: str | None, found: "dict[str, Source]"
 ) -> "list[Sample]":
     from tasks.errors import InputError
-    from tasks.report.sample import gather
+    from tasks.report.gather import gather
 
     once = {found[run].run: found[run] for run in runs}.values()  # `latest` and an id may be one run
     gathered = gather((pair for one in once for pair in one), "engine" if kind == "engine" else None)

@@ -181,7 +181,7 @@ def say_measured(on: "Session", run_id: str, wanted: Wanted) -> int:
     from tasks.bench.asked import missing_hosts
     from tasks.report.cells import knee_lines
     from tasks.report.collect import report
-    from tasks.report.rank import ranking_object
+    from tasks.report.summary import ranking_object
 
     made = report(on.runs, run_id)
     cells = _cells(on, made, wanted)
@@ -238,10 +238,11 @@ def _cells(on: "Session", made: "Report", wanted: Wanted) -> "list[CellRow]":
 
 
 def _rankings(made: "Report", wanted: Wanted) -> "tuple[list[Ranking], list[str]]":
+    from tasks.report.gather import gather
     from tasks.report.metric import METRICS
-    from tasks.report.rank import rankings, remarks
+    from tasks.report.rank import rankings
+    from tasks.report.remarks import remarks
     from tasks.report.rows import source_of
-    from tasks.report.sample import gather
 
     gathered = gather(source_of(made))
     every = [one for one in METRICS.values() if one.per_second != "good" or wanted.limits]

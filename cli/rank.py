@@ -90,7 +90,7 @@ def rank(
             write_ranking(head, written, path)
         echo(f"written: {path}", err=True)
     if as_json:
-        from tasks.report.rank import ranking_object
+        from tasks.report.summary import ranking_object
 
         echo(json.dumps(head | {"rankings": [ranking_object(one) for one in shown]}))
     elif not outputs:
@@ -103,11 +103,12 @@ Made = tuple[dict[str, Any], "list[Ranking]", "list[Ranking]"]  # head, rankings
 def _of_runs(words: tuple[str, ...], by: tuple[str, ...], per: str | None, slos: tuple[str, ...]) -> Made:
     from tasks.errors import InputError
     from tasks.report.engines import engines_and_machines
+    from tasks.report.gather import gather
     from tasks.report.limits import read_limits
     from tasks.report.metric import METRICS, find_metric
     from tasks.report.paired import PAIRED, WHOLE, check_of_chains, gather_pairs, of_last_hop
-    from tasks.report.rank import SHOWN, rankings, remarks, resolve
-    from tasks.report.sample import gather
+    from tasks.report.rank import SHOWN, rankings, resolve
+    from tasks.report.remarks import remarks
 
     limits = read_limits(slos)
     check_of_chains([*limits, *(find_metric(word).name for word in by)], per)
@@ -202,7 +203,7 @@ def engines_machines(found: "Mapping[str, Source]") -> dict[str, str]:
 
 
 def _why_nothing(gathered: Any) -> str:
-    from tasks.report.rank import counted
+    from tasks.report.remarks import counted
 
     failed: Counter[str] = sum((sample.failed for sample in gathered.samples), Counter()) + gathered.nowhere
     aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
@@ -215,7 +216,7 @@ def _why_nothing(gathered: Any) -> str:
 
 def print_rankings(shown: "Sequence[Ranking]", notes: Iterable[str]) -> None:
     from tasks.report.findings import titled
-    from tasks.report.rank import without_rank
+    from tasks.report.remarks import without_rank
 
     for ranking in shown:
         metric = ranking.metric

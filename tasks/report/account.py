@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.report.sample import Row, at_s, figure, scale_of
+from tasks.report.row import Row, at_s, figure, scale_of
 
 REASONS = 400  # different failures that are kept apart
 FILES = 4  # named of each

@@ -16,11 +16,13 @@ from tasks.bench.progress import noted
 from tasks.report.collect import Report
 from tasks.report.drift import drift_words
 from tasks.report.figures import LATE_MS, SATURATED_PCT, late_ms
+from tasks.report.gather import gather
 from tasks.report.metric import METRICS
-from tasks.report.rank import clock_note, counted
 from tasks.report.rate import rate_of
+from tasks.report.remarks import clock_note, counted
+from tasks.report.row import scale_of, wrong_by_s
 from tasks.report.rows import of_report
-from tasks.report.sample import Request, gather, scale_of, wrong_by_s
+from tasks.report.sample import Request
 from tasks.report.shortfall import shortfalls
 from tasks.report.wording import several, simulated, some
 from tasks.work import Bundle

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from tasks.errors import InputError, OutputError
 from tasks.report.account import Account
 from tasks.report.findings import APART
+from tasks.report.gather import gather
 from tasks.report.metric import METRICS, Metric
 from tasks.report.pairs import Pairs, pairs
 from tasks.report.rank import resolve
-from tasks.report.sample import Cell, Row, Sample, gather
+from tasks.report.row import Row
+from tasks.report.sample import Cell, Sample
 from tasks.report.wording import NONE, number, visible
 from tasks.report.write import unwritable
 

@@ -8,12 +8,14 @@ from typing import Any
 from tasks.errors import InputError
 from tasks.intake.stages import FIRST as FIRST_STAGE
 from tasks.report.collect import Report
+from tasks.report.gather import gather
 from tasks.report.history import Filter, History, history
 from tasks.report.metric import MEMORY, METRICS
-from tasks.report.rank import Entry, Ranking, in_order, summary_rows
+from tasks.report.rank import Entry, Ranking, in_order
 from tasks.report.rows import Source, source_of
-from tasks.report.sample import FIRST, Cell, Gathered, gather
+from tasks.report.sample import FIRST, Cell, Gathered
 from tasks.report.stats import LEAST_N, Interval, of_mean
+from tasks.report.summary import summary_rows
 from tasks.settings import Settings
 
 LEAST_RUNS = 2

@@ -10,7 +10,8 @@ from typing import Literal
 from tasks.errors import InputError
 from tasks.report.asked import not_alike
 from tasks.report.compare import Side
-from tasks.report.rank import by_terms, counted
+from tasks.report.rank import by_terms
+from tasks.report.remarks import counted
 from tasks.report.sample import Cell, Sample, merge
 from tasks.report.wording import several, simulations, some
 

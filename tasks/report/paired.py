@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from tasks.errors import InputError
 from tasks.report.account import took_s
+from tasks.report.gather import gather
 from tasks.report.metric import METRICS, Metric
 from tasks.report.pairs import hops_of, inference_s
-from tasks.report.sample import Gathered, Row, at_s, figure, gather, instant_s
+from tasks.report.row import Row, at_s, figure, instant_s
+from tasks.report.sample import Gathered
 
 PAIRED = ("pair", "model-pair")
 TEXTS = ("response", "reasoning", "prompt_template")

@@ -1,22 +1,21 @@
-"""Who is better at what, and who cannot be told apart. Pure: samples in, rankings and summary rows out."""
+"""Who is better at what, and who cannot be told apart. Pure: samples in, rankings out."""
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from tasks.errors import InputError
 from tasks.report.alike import ALIKE, Fair, asked, clear, papers, same_questions
-from tasks.report.asked import not_alike
 from tasks.report.limits import limit_words
 from tasks.report.metric import MEMORY, METRICS, Metric, find_metric
 from tasks.report.rate import Limits, Rate, around, rate_of, some_untold
-from tasks.report.sample import CACHED, FIRST, TRIED, Cell, Gathered, Request, Sample, one_reading_each
+from tasks.report.sample import CACHED, FIRST, TRIED, Cell, Request, Sample, one_reading_each
 from tasks.report.spells import spells
 from tasks.report.stats import LEAST_N, Interval, Summary, quantile, summarize
-from tasks.report.wording import several, simulations, some, span
+from tasks.report.wording import several
 from worker_agent.errors import ContextOverflow
 
 MANY = 5  # equal ones share a rank in 95 of 100 rankings; of more in fewer (benchmarks/confidence.py)
@@ -85,151 +84,6 @@ def by_terms(samples: Iterable[Sample]) -> list[list[Sample]]:
     for sample in samples:
         found.setdefault(sample.cell.weight, []).append(sample)
     return [found[terms] for terms in sorted(found)]
-
-
-def summary_rows(samples: Sequence[Sample], limits: Limits | None = None) -> list[dict[str, Any]]:
-    """The rows of summary.csv: one for each cell, metric and what is kept apart."""
-    metrics = [metric for metric in METRICS.values() if metric.per_second != "good" or limits]
-    return [
-        summary_row(ranking.metric, ranking.apart, entry)
-        for metric in metrics
-        for ranking in rankings(samples, metric, limits)
-        for entry in ranking.entries
-        if entry.n
-    ]
-
-
-def summary_row(metric: Metric, apart: str | None, entry: Entry) -> dict[str, Any]:
-    """An entry as one flat row; unknown is None."""
-    cell, summary, interval = entry.cell, entry.summary, entry.interval
-    return {
-        "host": cell.host,
-        "model": cell.model,
-        "load_mode": cell.load_mode,
-        "concurrency": cell.concurrency,
-        "target_rps": cell.rate_rps,
-        "target_prompt_tokens": cell.length,
-        "stage": cell.stage,
-        "pair_id": cell.pair,
-        "simulated": cell.simulated,
-        "metric": metric.name,
-        "apart": apart,
-        "unit": metric.unit,
-        "direction": metric.direction,
-        "n": entry.n,
-        "effective_n": round(summary.effective_n, 1) if summary else entry.n,
-        "mean": summary.mean if summary else entry.value,
-        "std": summary.std if summary else None,
-        "p50": summary.p50 if summary else None,
-        "p90": summary.p90 if summary else None,
-        "p95": summary.p95 if summary else None,
-        "p99": summary.p99 if summary else None,
-        "ci_low": interval.low if interval else None,
-        "ci_high": interval.high if interval else None,
-        "ci_method": interval.method if interval else None,
-        "failed": sum(entry.failed.values()),
-        "error_rate": entry.error_rate,
-        "cut": entry.cut,
-        "time_scale": cell.time_scale,
-    }
-
-
-def ranking_object(ranking: Ranking) -> dict[str, Any]:
-    """A ranking for ranking.json: everything of the rows, with rank, ties and reasons."""
-    metric = ranking.metric
-    shared = Counter(entry.rank for entry in ranking.entries if entry.rank)
-    return {
-        "metric": metric.name,
-        "title": metric.title,
-        "unit": metric.unit,
-        "direction": metric.direction,
-        "apart": ranking.apart,
-        "terms": ranking.terms,
-        "same_questions": ranking.same_questions,
-        "notes": list(ranking.notes),
-        "entries": [
-            {"name": entry.cell.name, "rank": entry.rank, "tied": bool(entry.rank and shared[entry.rank] > 1)}
-            | {"reason": entry.reason, "value": entry.value}
-            | summary_row(metric, ranking.apart, entry)
-            | {
-                "failures": dict(entry.failed),
-                "set_aside": dict(entry.aside),
-                "prompt_tokens_p50": entry.prompt_tokens,
-            }
-            for entry in ranking.entries
-        ],
-    }
-
-
-def remarks(gathered: Gathered, *, open_runs: Iterable[str] = (), simulated: bool = True) -> list[str]:
-    """What a reader must know beside the tables: what is not in them, and why, and (`simulated`) which hosts
-    are no machines."""
-    said = [f"run {run} is still going: this is what it has so far" for run in open_runs]
-    if simulated:
-        said += simulations(_who(sample) for sample in gathered.samples)
-    if gathered.nowhere:
-        said.append(f"failed before any host had them: {counted(gathered.nowhere)}")
-    said += [clock_note(host, offset_s) for host, offset_s in sorted(gathered.clocks.items())]
-    if gathered.unpaired:
-        said.append(f"left out, since they end no pair's chain: {gathered.unpaired} items")
-    said += _no_answer_at_all(gathered.samples)
-    runs = max((len({r.run for r in sample.requests}) for sample in gathered.samples), default=0)
-    if runs > 1:
-        said.append(
-            f"answers of {runs} runs count as if they were of one: what differs from run to run is in no "
-            "interval (`llmq rank --history` takes each run as one value)"
-        )
-    said += dict.fromkeys(note for like in by_terms(gathered.samples) for note in not_alike(like))
-    aside: Counter[str] = sum((sample.aside for sample in gathered.samples), Counter())
-    if aside:
-        said.append(f"set aside, no measurements: {counted(aside)}")
-    if cut := sum(sample.cut for sample in gathered.samples):
-        names = some([sample.cell.name for sample in gathered.samples if sample.cut])
-        said.append(f"{several(cut, 'answer')} cut at --max-tokens, counted as they are: {names}")
-    return said
-
-
-def _no_answer_at_all(samples: Sequence[Sample]) -> Iterator[str]:
-    """What failed under terms that have no ranking, since nobody answered under them."""
-    ranked = {sample.cell.weight for sample in samples if sample.requests}
-    for sample in samples:
-        if sample.failed and ranked and sample.cell.weight not in ranked:
-            yield f"{sample.cell.name}: no answer, tries that failed: {counted(sample.failed)}"
-
-
-def _who(sample: Sample) -> tuple[str, str]:
-    cell = sample.cell
-    name = cell.pair or cell.host or cell.engine or cell.model or "all"
-    return name, cell.kind
-
-
-def clock_note(host: str, offset_s: float) -> str:
-    """`the clock of pi is 10 min 0 s ahead of that of Redis: ...`"""
-    side = "ahead of" if offset_s > 0 else "behind"
-    off = span(round(abs(offset_s), 1))
-    return (
-        f"the clock of {host} is {off} {side} that of Redis: its moments stand in the "
-        "rows as it stamped them, and count here by the clock of Redis"
-    )
-
-
-def without_rank(ranking: Ranking, name_of: Callable[[Entry], str]) -> Iterator[str]:
-    """Who has no rank, and why, those of one reason together."""
-    names: dict[str, list[str]] = {}
-    for entry in ranking.entries:
-        if entry.reason:
-            failed = f" (failed: {counted(entry.failed)})" if entry.failed and not entry.n else ""
-            names.setdefault(f"{entry.reason}{failed}", []).append(name_of(entry))
-    for reason, without in names.items():
-        if len(without) == len(ranking.entries) > 1:
-            yield f"none of them has a rank: {reason}"
-        else:
-            yield f"{some(sorted(without))} {'has' if len(without) == 1 else 'have'} no rank: {reason}"
-
-
-def counted(reasons: Mapping[str, int]) -> str:
-    """`3 timeout, 1 overloaded`"""
-    return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda one: -one[1]))
 
 
 Better = Callable[[Entry, Entry], bool]  # whether the first is better beyond doubt

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import InputError, OutputError
-from tasks.report.rank import Ranking, ranking_object, summary_row
+from tasks.report.rank import Ranking
+from tasks.report.summary import ranking_object, summary_row
 from tasks.report.table import tame
 from tasks.report.write import check_outputs, replace_file
 

@@ -6,12 +6,14 @@ from typing import Any
 
 from tasks.report.account import Account
 from tasks.report.cells import beside_cells
+from tasks.report.gather import gather
 from tasks.report.lanes import Timeline, timeline
 from tasks.report.metric import METRICS
 from tasks.report.pairs import Pairs, pairs
-from tasks.report.rank import SHOWN, Ranking, rankings, remarks, resolve
+from tasks.report.rank import SHOWN, Ranking, rankings, resolve
+from tasks.report.remarks import remarks
 from tasks.report.rows import Source
-from tasks.report.sample import Gathered, gather
+from tasks.report.sample import Gathered
 from tasks.report.sidecar import sidecar
 from tasks.report.wording import simulated, simulations
 

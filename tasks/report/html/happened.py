@@ -9,7 +9,7 @@ from tasks.report.html.fold import listed
 from tasks.report.html.markup import Markup, tag
 from tasks.report.html.tables import folded
 from tasks.report.lanes import DRAWN, Timeline
-from tasks.report.rank import counted
+from tasks.report.remarks import counted
 from tasks.report.told import Told
 from tasks.report.wording import NONE, moment, share
 

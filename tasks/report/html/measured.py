@@ -17,7 +17,8 @@ from tasks.report.html.markup import Child, Markup, joined, tag
 from tasks.report.html.scatter import Point, scatter
 from tasks.report.html.tables import folded
 from tasks.report.metric import METRICS, Metric
-from tasks.report.rank import Entry, Ranking, by_terms, rankings, without_rank
+from tasks.report.rank import Entry, Ranking, by_terms, rankings
+from tasks.report.remarks import without_rank
 from tasks.report.sample import CACHED, FIRST, Cell, Sample
 from tasks.report.stats import quantile
 from tasks.report.told import Told

@@ -8,9 +8,9 @@ import pytest
 
 from tasks.report.compare import Comparison, Side, compare
 from tasks.report.findings import titled
+from tasks.report.gather import gather
 from tasks.report.metric import METRICS
 from tasks.report.rank import rankings
-from tasks.report.sample import gather
 
 
 def rows(host: str, n: int, ms: float, *, papers: str = "paper", **more: Any) -> list[dict[str, Any]]:

@@ -6,10 +6,11 @@ import pytest
 
 from tasks.errors import InputError
 from tasks.report.engines import engines_and_machines, machines_of
+from tasks.report.gather import gather
 from tasks.report.match import matches
 from tasks.report.metric import METRICS
 from tasks.report.rank import rankings
-from tasks.report.sample import Sample, gather
+from tasks.report.sample import Sample
 
 
 def rows(

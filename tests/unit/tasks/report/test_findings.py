@@ -3,9 +3,9 @@
 from typing import Any
 
 from tasks.report.findings import finding
+from tasks.report.gather import gather
 from tasks.report.metric import METRICS
 from tasks.report.rank import rankings
-from tasks.report.sample import gather
 
 
 def found(**ms_of: float) -> str | None:

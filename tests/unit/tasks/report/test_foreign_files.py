@@ -15,14 +15,16 @@ from tasks.errors import InputError
 from tasks.report.collect import Row
 from tasks.report.compare import Side, compare
 from tasks.report.filing import file_source
+from tasks.report.gather import gather
 from tasks.report.history import History
 from tasks.report.metric import METRICS
 from tasks.report.page import page
-from tasks.report.rank import ranking_object, rankings, remarks
+from tasks.report.rank import rankings
 from tasks.report.ranking_files import beside
 from tasks.report.read import is_file, read_file
+from tasks.report.remarks import remarks
 from tasks.report.rows import Source
-from tasks.report.sample import gather
+from tasks.report.summary import ranking_object
 from tasks.report.table import to_object
 from tasks.report.told import tell
 from tasks.report.write import write_csv, write_jsonl, write_requests_csv, write_requests_jsonl

@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.report.compare import compare
+from tasks.report.gather import gather
 from tasks.report.match import Match, failures, matches, on_both_sides
 from tasks.report.metric import METRICS
-from tasks.report.sample import Sample, gather
+from tasks.report.sample import Sample
 
 
 def samples(host: str, model: str = "m", at_min: int = 0, **ms_at: float) -> list[Sample]:

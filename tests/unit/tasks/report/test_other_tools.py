@@ -11,10 +11,11 @@ import pytest
 
 from cli.compare import _samples
 from tasks.report.columns import REQUEST
+from tasks.report.gather import gather
 from tasks.report.metric import METRICS
 from tasks.report.rank import rankings
 from tasks.report.read import read_file
-from tasks.report.sample import Sample, gather
+from tasks.report.sample import Sample
 from tasks.report.table import to_cell
 
 MODEL = "@cf/meta/llama-3"  # as Cloudflare names its models; a spreadsheet would take it for a formula

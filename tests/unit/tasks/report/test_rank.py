@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from tasks.errors import InputError
+from tasks.report.gather import gather
 from tasks.report.limits import read_limits
 from tasks.report.metric import ALIASES, METRICS, find_metric
-from tasks.report.rank import Entry, rankings, remarks, summary_rows, without_rank
-from tasks.report.sample import Gathered, gather
+from tasks.report.rank import Entry, rankings
+from tasks.report.remarks import remarks, without_rank
+from tasks.report.sample import Gathered
+from tasks.report.summary import summary_rows
 
 
 def rows(host: str, n: int = 30, ms: float = 100.0, seed: int = 1, **more: Any) -> list[dict[str, Any]]:

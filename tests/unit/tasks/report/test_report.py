@@ -14,6 +14,7 @@ from tasks.errors import InputError, OutputError
 from tasks.report import charts
 from tasks.report.account import Account
 from tasks.report.boxes import box
+from tasks.report.gather import gather
 from tasks.report.html.axis import fit
 from tasks.report.html.markup import tag
 from tasks.report.lanes import DRAWN, timeline
@@ -23,7 +24,6 @@ from tasks.report.rank import rankings
 from tasks.report.ranking_files import beside
 from tasks.report.read import read_file
 from tasks.report.rows import Source
-from tasks.report.sample import gather
 from tasks.report.told import tell
 from tasks.report.wording import number
 
