@@ -7,7 +7,7 @@ import json
 from tests.e2e.room import Room
 
 QUESTIONS = [part for number in range(31) for part in ("-p", f"Why {number}?")]
-HOT = "slower than the first (tokens): it may have got hot"
+HOT = " (tokens): it may have got hot"
 TAIL = "30 requests at 16 at a time: much of it is its start and end; 64 would measure it"
 LEFT = "30 requests for 31 prompts: "
 
