@@ -204,7 +204,7 @@ def test_no_host_is_up(room: Room) -> None:
     room.fleet({"mac": "http://127.0.0.1:9", "pi": "http://127.0.0.1:10"})
     done = room.llmq("bench", "--fleet", "fleet.toml", "--json", timeout_s=60)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    for word in ("mac:", "pi:", "127.0.0.1:9", "127.0.0.1:10", "llmq doctor"):
+    for word in ("mac:", "pi:", "127.0.0.1:9", "127.0.0.1:10", "refused", "llmq doctor"):
         assert word in done.stderr.splitlines()[-1]
     assert room.llmq("runs", "--json").stdout.strip() == "[]"
 
