@@ -1,5 +1,6 @@
 """Hosts of a benchmark that are down, that come up meanwhile or later, and that do other work."""
 
+import json
 import re
 import signal
 from collections import Counter
@@ -10,7 +11,7 @@ import pytest
 
 from tests.conftest import free_port
 from tests.e2e.room import Room, wait_until
-from tests.e2e.test_bench import cell_of, exact, instant_s, requests_of, span
+from tests.e2e.test_bench import begun_beside, cell_of, exact, instant_s, requests_of, span
 from tests.e2e.test_bench_interrupted import BENCH, told_by
 
 Rows = list[dict[str, str]]
@@ -97,12 +98,14 @@ def test_who_came_up_since_a_benchmark_was_interrupted_is_measured_too(room: Roo
 
 def test_shared_measures_beside_other_work_and_says_so(room: Room) -> None:
     """A run in progress goes on while its host is measured, and the table says what that means."""
-    room.fleet({"box": exact(room, "box", ttft_s=0.05, decode_tps=50.0)}, box={"slots": 4})
+    sim = exact(room, "box", ttft_s=0.05, decode_tps=50.0)
+    room.fleet({"box": sim}, box={"slots": 4})
     room.worker("box")
     room.papers(30)
-    room.llmq("submit", "papers", "-p", "Why?", "-p", "How?", "--max-tokens", "32", "--name", "other")
-    wait_until(lambda: room.status("other")["successful"] >= 4, 20, "the other run is at work")
-    told = told_by(room, "--shared", "--requests", "8", "-o", "out")
+    asked = ("papers", "-p", "Why?", "-p", "How?", "--max-tokens", "32", "--name", "other", "--json")
+    other = json.loads(room.llmq("submit", *asked).stdout)["run_id"]
+    wait_until(lambda: sim.calls()["finished"] >= 4, 20, "the other run is at work")
+    told = begun_beside(room, sim, other, "--shared", "--requests", "8", "-o", "out")
     wait_until(lambda: room.status("other")["state"] == "done", 90, "the other run ends")
     cell = cell_of(told, host="box")
     assert cell["ok"] == 8
