@@ -174,7 +174,7 @@ def test_it_says_that_it_is_a_simulator(wire: str) -> None:
     with running(profile(wire, slots=2, window=5000, speed=0.5), seed=7) as url:
         about = requests.get(url + "/simulator", timeout=5).json()
     assert about.pop("version")
-    assert (about.pop("seed"), about.pop("speed")) == (7, 0.5)
+    assert (about.pop("seed"), about.pop("speed"), about.pop("time_scale")) == (7, 0.5, 1.0)
     models = [{"name": "m", "window": 5000}]
     assert about == {"wire": wire, "profile": "test", "models": models, "slots": 2, "simulated": True}
 
