@@ -29,6 +29,7 @@ from redis.retry import Retry
 
 from tasks.errors import BrokerUnreachable
 
+PORT_TAKEN = "Address already in use"
 START_S = 30.0  # an append-only file of some GB loads in this time
 STOP_S = 10.0
 SERVERS = ("redis-server", "valkey-server")
@@ -134,10 +135,16 @@ class Embedded:
         return (self.folder / f"{name}.lock").open("ab")
 
     def _ensure_running(self) -> None:
-        with self._open("server") as lock:
-            if _alone(lock):
-                self._start(lock)
-        self._wait_until_it_answers()
+        """Start it where it does not run; anew where another program took its port since we looked."""
+        for once_more in (True, True, False):
+            with self._open("server") as lock:
+                if _alone(lock):
+                    self._start(lock)
+            try:
+                return self._wait_until_it_answers()
+            except BrokerUnreachable:
+                if not once_more or PORT_TAKEN not in self._last_words():
+                    raise
 
     def _start(self, lock: IO[bytes]) -> None:
         binary = find_server()

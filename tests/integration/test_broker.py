@@ -269,6 +269,23 @@ def test_a_port_taken_by_a_stranger_is_left_to_it(settings):
             assert client(url).get("result") == "kept"
 
 
+def test_a_port_taken_since_it_was_looked_at_costs_a_second_start(settings, monkeypatch):
+    """Between the look and the start another program may be given the same port: the next one is tried."""
+    looks, look = [], embedded._free_port
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        taken = stranger.getsockname()[1]
+
+        def free_port(wanted: int) -> int:
+            looks.append(wanted)
+            return taken if len(looks) == 1 else look(wanted)
+
+        monkeypatch.setattr(embedded, "_free_port", free_port)
+        with broker(settings) as url:
+            assert redis.connection.parse_url(url)["port"] != taken
+            assert client(url).ping()
+    assert looks == [0, taken]
+
+
 def test_ctrl_c_of_the_terminal_does_not_reach_it(settings, user):
     """The signal goes to the whole foreground group; the server is in a session of its own."""
     process = user()
