@@ -133,9 +133,9 @@ def test_every_request_has_its_part_and_energy_is_ranked(room: Room) -> None:
     assert {"energy_j", "energy_j_per_token"} <= known
     compared = room.llmq("compare", "out/host:few", "out/host:many", "--by", "energy")
     assert compared.returncode == 0, compared.stderr
-    assert "energy a request, 1 at a time: " in compared.stdout
+    assert "energy a request, nvml_all, 1 at a time: " in compared.stdout
     assert "n = 30 and 30" in compared.stdout
-    assert "energy a request, 4 at a time: few and many cannot be compared: " in compared.stdout
+    assert "energy a request, nvml_all, 4 at a time: few and many cannot be compared: " in compared.stdout
     page = (room.folder / "out" / "report.html").read_text()
     assert "energy a request" in page
     assert "energy a token" in page
