@@ -31,12 +31,12 @@ while os.getppid() == parent:
 
 
 def test_others_that_burn_the_cores_are_seen(room: Room) -> None:
-    """A process on every core computes, and goes before the worker: rows and table say that this waited for
+    """Two processes for every core compute, and go before the worker: rows and table say that this waited for
     a core, though its own CPU is little. When they rest, the same worker says nothing of the kind."""
     room.fleet({"box": exact(room, "box")})
     (room.folder / "burn.py").write_text(BURN)
     # In one session: Linux shares the cores between sessions first, whoever is nice in them.
-    burners = f"{sys.executable} burn.py & " * (psutil.cpu_count() or 1)
+    burners = f"{sys.executable} burn.py & " * 2 * (psutil.cpu_count() or 1)
     room.up(
         "sh", "-c", f'{burners} exec nice -n 10 "$@"', "-", *WORKER, log="worker.log", **room.serving("box")
     )
