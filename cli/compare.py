@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from cli.options import json_option
 from cli.screen import echo
 
 if TYPE_CHECKING:
+    from tasks.report.compare import Comparison
     from tasks.report.match import Within
     from tasks.report.rows import Source
     from tasks.report.sample import Sample
@@ -58,7 +60,6 @@ def compare(
     limits = _limits(by, slos)
     wanted = {word: _parts(word, runs) for word in (a, b)}
     with sources(run for named, _, _ in wanted.values() for run in named) as found:
-        still_open = {one.run for one in found.values() if not one.ended}
         samples = [_samples(word, *wanted[word], found) for word in (a, b)]
         machines = engines_machines(found) if "engine" in {kind for _, kind, _ in wanted.values()} else {}
     names = [wanted[word][2] or word for word in (a, b)]
@@ -79,8 +80,19 @@ def compare(
     said += failures(zip(names, samples, strict=True))
     said += on_both_sides(*samples)
     said += engines_and_machines([*samples[0], *samples[1]], machines)
-    said += dict.fromkeys(note for one in found.values() for note in one.notes)
-    said += [f"run {run} is still going: this is what it has so far" for run in sorted(still_open)]
+    said += _of_sources(found.values())
+    _show(made, said, as_json)
+
+
+def _of_sources(found: Iterable["Source"]) -> list[str]:
+    """What is to be known of the runs and files themselves."""
+    still_open = sorted({one.run for one in found if not one.ended})
+    notes = dict.fromkeys(note for one in found for note in one.notes)
+    return [*notes, *(f"run {run} is still going: this is what it has so far" for run in still_open)]
+
+
+def _show(made: list["Comparison"], said: list[str], as_json: bool) -> None:
+    """A sentence each, then the notes; the same as one object for programs."""
     if as_json:
         echo(json.dumps({"comparisons": [one.to_object() for one in made], "notes": said}))
         return
